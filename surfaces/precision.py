@@ -1,0 +1,56 @@
+"""Precision follows the input, and nobody's global jax settings are touched.
+
+Outside a jax transformation a public function computes in float64 unless every array it was given is
+float32 or narrower. Python numbers are neutral. Inside ``jit``, ``vmap`` or ``grad`` the caller's tracers decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+__all__ = ["concrete_dtype", "evaluate", "is_traced"]
+
+
+def is_traced(*values: Any) -> bool:
+    """True when any value is a jax tracer, so that it has no number to look at yet."""
+    return any(isinstance(v, jax.core.Tracer) for v in values)
+
+
+def concrete_dtype(values: Sequence[Any]) -> np.dtype:
+    """Working dtype of concrete inputs: float32 if arrays were given and none is float64, else float64."""
+    strong = [np.dtype(v.dtype) for v in values if hasattr(v, "dtype")]
+    floats = [d for d in strong if not np.issubdtype(d, np.integer) and d != np.bool_]
+    narrow = bool(floats) and all(d.itemsize <= 4 for d in floats)
+    return np.dtype(np.float32 if narrow else np.float64)
+
+
+def evaluate(kernel: Callable[..., Any], *values: Any) -> Any:
+    """Call a jitted kernel at the precision of its inputs.
+
+    Args:
+        kernel: a jitted function of arrays.
+        *values: scalars, NumPy arrays, pandas columns, jax arrays or tracers; booleans pass unchanged.
+
+    Returns:
+        What the kernel returns; as NumPy when no input was a jax array.
+    """
+    if is_traced(*values):
+        return kernel(*values)
+    dtype = concrete_dtype(values)
+    ready = [_as_array(v, dtype) for v in values]
+    with jax.enable_x64(dtype == np.float64):
+        result = kernel(*ready)
+    if any(isinstance(v, jax.Array) for v in values):
+        return result
+    return jax.tree_util.tree_map(np.asarray, result)
+
+
+def _as_array(value: Any, dtype: np.dtype) -> Any:
+    if isinstance(value, jax.Array):
+        return value if value.dtype in (dtype, np.bool_) else np.asarray(value, dtype)
+    array = np.asarray(value)
+    return array if array.dtype == np.bool_ else array.astype(dtype)

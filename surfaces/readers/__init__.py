@@ -1,0 +1,1 @@
+"""One small file per vendor family. Each offers ``matches(head) -> bool`` and ``read(...)``."""

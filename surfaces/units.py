@@ -1,0 +1,34 @@
+"""Conversions between the units people write and the units the kernels use. The only place for them.
+
+Inside: index points; years; annual decimal vol; contracts signed from the dealers' side; USD.
+At the border the unit is in the name: ``vol_pct``, ``bp_per_usd_bn``, ``gex_usd_per_1pct``.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BP_PER_USD_BN",
+    "DAYS_PER_YEAR",
+    "MULTIPLIER",
+    "ONE_PERCENT",
+    "SESSIONS_PER_YEAR",
+    "SESSION_MINUTES",
+    "USD_BN",
+    "VOL_POINT",
+]
+
+MULTIPLIER = 100.0
+"""USD per index point of one index option."""
+
+ONE_PERCENT = 0.01
+VOL_POINT = 0.01
+"""One vol point as a decimal vol: 12 % to 13 %."""
+
+USD_BN = 1e9
+BP_PER_USD_BN = 1e-4 / USD_BN
+"""Log price move per USD traded, for an impact of one basis point per USD bn."""
+
+SESSION_MINUTES = 390.0
+SESSIONS_PER_YEAR = 252.0
+DAYS_PER_YEAR = 365.0
+"""Discounting counts real time, ACT/365."""
