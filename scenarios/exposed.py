@@ -1,0 +1,77 @@
+"""Exposures and levels of a book as the record that ``gammawall exposures --json`` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from gammawall.surfaces.book import Book
+from gammawall.surfaces.chain import OptionChain
+from gammawall.surfaces.exposures import Exposures, exposures
+from gammawall.surfaces.levels import Level, levels
+
+__all__ = ["exposure_record"]
+
+
+def exposure_record(
+    book: Book, exposed: Exposures | None = None, chain: OptionChain | None = None, *, tables: bool = True
+) -> dict[str, Any]:
+    """Everything the exposures of a book say, as plain data.
+
+    Args:
+        book: dealers' positions.
+        exposed: its exposures, if at hand.
+        chain: the quotes the book came from, for the report of what was read.
+        tables: whether to include the rows by strike and by expiry.
+    """
+    exposed = exposed or exposures(book)
+    found = levels(book, exposed=exposed)
+    named = {"call_wall": found.call_wall, "put_wall": found.put_wall, "abs_gamma_strike": found.abs_gamma}
+    record: dict[str, Any] = {
+        "spot": book.spot,
+        "as_of": book.as_of.isoformat(),
+        "convention": book.convention,
+        "totals": exposed.totals,
+        "zero_gamma": list(found.zero_gamma),
+        **{name: None if level is None else level.strike for name, level in named.items()},
+        "max_pain": found.max_pain,
+        "confidence": {name: _confidence(level) for name, level in named.items()},
+        "report": _report(book, chain),
+    }
+    if tables:
+        record["by_expiry"] = _rows(exposed.by_expiry.reset_index())
+        record["by_strike"] = _rows(exposed.by_strike.reset_index())
+    return record
+
+
+def _confidence(level: Level | None) -> dict[str, Any] | None:
+    if level is None:
+        return None
+    return {
+        "gex_usd_per_1pct": level.gex_usd_per_1pct,
+        "runner_up": level.runner_up,
+        "confidence": level.confidence,
+    }
+
+
+def _report(book: Book, chain: OptionChain | None) -> dict[str, Any]:
+    report: dict[str, Any] = {"rows": len(book), "vol_sources": dict(book.sources)}
+    if chain is not None:
+        read = chain.report
+        report |= {
+            "file": str(read.path),
+            "format": read.format,
+            "rows_read": read.rows_read,
+            "rows_kept": read.rows_kept,
+            "dropped": dict(read.dropped),
+            "open_interest_coverage": read.open_interest_coverage,
+            "notes": list(read.notes),
+        }
+    return report
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    times = [name for name in frame if isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
+    plain = frame.assign(**{name: [t.isoformat() for t in frame[name]] for name in times})
+    return plain.to_dict("records")

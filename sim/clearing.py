@@ -1,0 +1,131 @@
+"""The price that continuous hedging leaves behind: one scalar equation per step.
+
+    M(x) = x + c D(t, eˣ) = y,    y = X_t + c D(0, S₀),    c = λ S_ref
+
+D is known at nodes with its slope and is cubic (Hermite) between them. Where M folds the price walks from
+where it was to the first root on the side it is pushed to (model.md, section 2).
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+__all__ = ["CAPPED", "JUMP", "STABLE", "cubic", "first_root", "hermite", "inverse_lookup"]
+
+STABLE, JUMP, CAPPED = 0, 1, 2
+"""Status of one path-step: the root is on the branch the price was on; it lies beyond a fold; there is none
+on the grid and the price stands at the edge."""
+
+_NEWTON_STEPS = 5
+
+
+def hermite(d0, d1, m0, m1):
+    """Coefficients of the cubic with values d0, d1 and slopes m0, m1 (per cell) at u = 0, 1; last axis."""
+    rise = d1 - d0
+    return jnp.stack([d0, m0, 3.0 * rise - 2.0 * m0 - m1, m0 + m1 - 2.0 * rise], axis=-1)
+
+
+def cubic(coefficients, u):
+    """Value and u-derivative of a cubic."""
+    a0, a1, a2, a3 = (coefficients[..., i] for i in range(4))
+    return a0 + u * (a1 + u * (a2 + u * a3)), a1 + u * (2.0 * a2 + u * 3.0 * a3)
+
+
+def root_in_cell(y, x_left, width, coefficients, c, low=0.0, high=1.0):
+    """u in [low, high] where x_left + u width + c D(u) = y, for a piece of a cell whose ends enclose y."""
+    value0, _ = cubic(coefficients, jnp.zeros_like(y))
+    value1, _ = cubic(coefficients, jnp.ones_like(y))
+    left = x_left + c * value0
+    climb = width + c * (value1 - value0)
+    u = jnp.clip((y - left) / jnp.where(climb == 0.0, 1.0, climb), low, high)
+    a, b = jnp.broadcast_to(low, u.shape), jnp.broadcast_to(high, u.shape)
+    for _ in range(_NEWTON_STEPS):
+        value, slope = cubic(coefficients, u)
+        excess = x_left + u * width + c * value - y
+        # Keep the bracket; Newton when it stays inside, bisection otherwise.
+        a, b = jnp.where(excess < 0.0, u, a), jnp.where(excess < 0.0, b, u)
+        rate = width + c * slope
+        guess = u - excess / jnp.where(rate == 0.0, 1.0, rate)
+        u = jnp.where((guess >= a) & (guess <= b), guess, 0.5 * (a + b))
+    return u
+
+
+def inverse_lookup(y, y_first, y_width, coefficients, c):
+    """Clearing by table, for a step whose map is increasing everywhere.
+
+    Args:
+        y: [P].
+        y_first, y_width: the uniform grid of y.
+        coefficients: [B, 4], the cubic of D in each cell of y.
+        c: λ S_ref.
+
+    Returns:
+        x, D, feedback g = c dD/dx, status; each [P]. With c = 0 x equals y bit for bit.
+    """
+    cells = coefficients.shape[0]
+    position = (y - y_first) / y_width
+    cell = jnp.clip(position.astype(jnp.int32), 0, cells - 1)
+    inside = (position >= 0.0) & (position <= cells)
+    u = jnp.clip(position - cell, 0.0, 1.0)
+    delta, slope = cubic(coefficients[cell], u)
+    share = c * slope / y_width
+    feedback = share / jnp.maximum(1.0 - share, 1e-12)
+    return y - c * delta, delta, feedback, jnp.where(inside, STABLE, CAPPED)
+
+
+def _first_at_least(values, start, level):
+    """First index ≥ start where values ≥ level; the array's length where there is none. Binary lifting."""
+    length = values.shape[0]
+    ladder = [values]
+    while (1 << len(ladder)) <= length:
+        reach = 1 << (len(ladder) - 1)
+        shifted = jnp.concatenate([ladder[-1][reach:], jnp.full(reach, -jnp.inf, values.dtype)])
+        ladder.append(jnp.maximum(ladder[-1], shifted))
+    index = start
+    for power in reversed(range(len(ladder))):
+        peak = ladder[power][jnp.minimum(index, length - 1)]
+        index = jnp.where((index < length) & (peak < level), index + (1 << power), index)
+    return jnp.minimum(index, length)
+
+
+def first_root(y, x_previous, nodes, delta, slope, c):
+    """Clearing by search, for any book: the first root met on the way from the previous price.
+
+    Args:
+        y, x_previous: [P].
+        nodes: [G] ascending; two equal nodes make a vertical piece of the map (a settled strike).
+        delta, slope: D and dD/dx at the nodes, [G].
+        c: λ S_ref.
+
+    Returns:
+        x, D, feedback, status; each [P].
+    """
+    last = nodes.shape[0] - 1
+    level = nodes + c * delta
+    width = jnp.diff(nodes)
+    coefficients = hermite(delta[:-1], delta[1:], slope[:-1] * width, slope[1:] * width)
+    home = jnp.clip(jnp.searchsorted(nodes, x_previous, side="right") - 1, 0, last - 1).astype(jnp.int32)
+    u_home = (x_previous - nodes[home]) / jnp.where(width[home] == 0.0, 1.0, width[home])
+    d_home, _ = cubic(coefficients[home], jnp.clip(u_home, 0.0, 1.0))
+    rises = y > x_previous + c * d_home
+
+    above = _first_at_least(level, home + 1, y)
+    below = last - _first_at_least(-level[::-1], last - home, -y)
+    cell = jnp.clip(jnp.where(rises, above - 1, below), 0, last - 1)
+    capped = jnp.where(rises, above > last, below < 0)
+    u_home = jnp.clip(u_home, 0.0, 1.0)
+    low = jnp.where(rises & (cell == home), u_home, 0.0)
+    high = jnp.where(~rises & (cell == home), u_home, 1.0)
+    u = root_in_cell(y, nodes[cell], width[cell], coefficients[cell], c, low, high)
+    d, d_slope = cubic(coefficients[cell], u)
+    vertical = width[cell] == 0.0
+    x = jnp.where(vertical, nodes[cell], y - c * d)
+    d = jnp.where(vertical, (y - x) / jnp.where(c == 0.0, 1.0, c), d)
+
+    folds = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(jnp.diff(level) < 0.0, dtype=jnp.int32)])
+    crossed = jnp.where(rises, folds[cell] - folds[home], folds[home + 1] - folds[cell + 1]) > 0
+    edge = jnp.where(rises, last, 0)
+    x = jnp.where(capped, nodes[edge], x)
+    d = jnp.where(capped, delta[edge], d)
+    feedback = jnp.where(vertical | capped, 0.0, c * d_slope / jnp.where(vertical, 1.0, width[cell]))
+    return x, d, feedback, jnp.where(capped, CAPPED, jnp.where(crossed, JUMP, STABLE))

@@ -1,0 +1,197 @@
+"""The book's delta evaluated contract by contract: what the tables approximate and the tests trust."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gammawall.sim.schedule import Schedule
+from gammawall.sim.types import Market
+from gammawall.surfaces.book import Book
+from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.normal import norm_cdf, norm_pdf
+
+__all__ = ["Positions", "book_delta", "prepare_positions", "settled_delta"]
+
+_CHUNK = 128
+"""Positions evaluated together; every chunk has this size, so that one compilation serves all books."""
+
+
+@dataclass(frozen=True)
+class Positions:
+    """A book reduced to what its delta needs, calls and puts of one strike, expiry and vol merged.
+
+    Delta of position i in index units at log spot x and step k (spot delta of Black-76, forward = carry × spot):
+
+        D = units e^{a f} Φ(d) − puts e^{a f},   d = (x + b f − ln K)/s + s/2,   s = total_vol √v
+
+    with v, f the shares of variance and of real time left at step k, a = ln(carry × discount), b = ln carry
+    at the start.
+    """
+
+    log_strike: np.ndarray
+    units: np.ndarray
+    """contracts × multiplier, calls plus puts, [P]"""
+    puts: np.ndarray
+    """contracts × multiplier of the puts alone, [P]"""
+    total_vol: np.ndarray
+    log_carry: np.ndarray
+    log_factor: np.ndarray
+    """a"""
+    group: np.ndarray
+    """row of `variance_left` and `time_left`, [P]"""
+    variance_left: np.ndarray
+    """[groups, N + 1], 1 at the start"""
+    time_left: np.ndarray
+    """[groups, N + 1]"""
+    alive: np.ndarray
+    """False once settled, [groups, N + 1]; true at the instant of settlement itself"""
+
+    @property
+    def settles_at_close(self) -> np.ndarray:
+        """Positions whose variance is spent exactly at the last instant, [P]."""
+        return (self.alive[:, -1] & (self.variance_left[:, -1] == 0.0))[self.group]
+
+
+def prepare_positions(book: Book, market: Market, schedule: Schedule) -> Positions:
+    """Merge and re-time a book for one run.
+
+    Raises:
+        InputError: a position expires at or before the start, or the book's spot is not the market's.
+    """
+    late = np.asarray(book.expiry <= market.start)
+    if late.any():
+        raise InputError(
+            f"expiry {book.expiry[late][0]} is not after the start {market.start} ({int(late.sum())} such "
+            "positions): drop them from the book or start earlier"
+        )
+    merged, rows = _merge(book)
+    expiries = book.expiry[merged["expiry_index"]]
+    instants = expiries.unique().sort_values()
+    group = instants.get_indexer(expiries)
+    variance_left, time_left, alive = _remaining(instants, market, schedule)
+    # A book valued at another instant than the start keeps its vol: its variance scales with the time left.
+    at_start = np.asarray(market.clock.variance_years(market.start, expiries), float)
+    at_value = np.asarray(market.clock.variance_years(book.as_of, expiries), float)
+    share = np.divide(at_start, at_value, out=np.ones_like(at_start), where=at_value > 0.0)
+    moved = book.as_of != market.start
+    total_vol = book.total_vol[rows] * (np.sqrt(share) if moved else 1.0)
+    log_carry = np.log(book.carry[rows])
+    return Positions(
+        log_strike=np.log(book.strike[rows]),
+        units=merged["units"] * book.multiplier,
+        puts=merged["puts"] * book.multiplier,
+        total_vol=total_vol,
+        log_carry=log_carry,
+        log_factor=log_carry + np.log(book.discount[rows]),
+        group=group,
+        variance_left=variance_left,
+        time_left=time_left,
+        alive=alive,
+    )
+
+
+def _merge(book: Book) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Sum calls and puts that share everything else; returns sums and the first row of each group."""
+    keys = np.rec.fromarrays([book.expiry.asi8, book.strike, book.total_vol, book.carry, book.discount])
+    _, rows, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    inverse = inverse.ravel()
+    units = np.bincount(inverse, weights=book.contracts, minlength=rows.size)
+    puts = np.bincount(inverse, weights=np.where(book.is_call, 0.0, book.contracts), minlength=rows.size)
+    return {"units": units, "puts": puts, "expiry_index": rows}, rows
+
+
+def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    steps, groups = schedule.steps + 1, len(instants)
+    variance, time = np.zeros((groups, steps)), np.zeros((groups, steps))
+    spent = np.concatenate([[0.0], np.cumsum(schedule.variance)])
+    for row, expiry in enumerate(instants):
+        total = float(market.clock.variance_years(market.start, expiry))
+        seconds = (expiry - schedule.instants).total_seconds().to_numpy()
+        time[row] = np.maximum(seconds, 0.0) / seconds[0]
+        left = np.maximum(total - spent, 0.0)
+        # The sum of the steps and the clock's total differ by rounding; at settlement nothing may be left.
+        left[seconds <= 0.0] = 0.0
+        variance[row] = left / total if total > 0.0 else 0.0
+    alive = np.array([(schedule.instants <= expiry) for expiry in instants]).reshape(groups, steps)
+    return variance, time, alive
+
+
+@jax.jit
+def _sum_chunk(x, log_strike, units, puts, s, shift, factor):
+    """D and dD/dx of one chunk of positions at one or more steps: s, shift, factor are [N, C]; x is [G]."""
+
+    def at_step(terms):
+        s_k, shift_k, factor_k = terms
+        live = s_k > 0.0
+        safe = jnp.where(live, s_k, 1.0)[:, None]
+        distance = x[None, :] + (shift_k - log_strike)[:, None]
+        d = jnp.where(live[:, None], distance / safe + 0.5 * safe, jnp.sign(distance) * 40.0)
+        weight = (units * factor_k)[:, None]
+        slope = jnp.where(live[:, None], norm_pdf(d) / safe, 0.0)
+        constant = jnp.sum(puts * factor_k)
+        return jnp.sum(weight * norm_cdf(d), axis=0) - constant, jnp.sum(weight * slope, axis=0)
+
+    return jax.lax.map(at_step, (s, shift, factor))
+
+
+def book_delta(positions: Positions, log_spot: np.ndarray, steps: np.ndarray, mask: np.ndarray | None = None):
+    """Delta of a book and its derivative in log spot, by summing every contract.
+
+    Args:
+        positions: from `prepare_positions`.
+        log_spot: [G].
+        steps: which instants, [M].
+        mask: which positions to include; all when not given.
+
+    Returns:
+        (D, dD/dx), index units, float64 [M, G]. A settled contract counts ½ of its step at the strike.
+    """
+    steps = np.asarray(steps)
+    total, slope = np.zeros((steps.size, len(log_spot))), np.zeros((steps.size, len(log_spot)))
+    chosen = np.flatnonzero(np.ones(positions.group.size, bool) if mask is None else mask)
+    for first in range(0, chosen.size, _CHUNK):
+        rows = chosen[first : first + _CHUNK]
+        fill = (0, _CHUNK - rows.size)
+        group = positions.group[rows]
+        alive = positions.alive[group][:, steps].T
+        left = positions.time_left[group][:, steps].T
+        s = positions.total_vol[rows] * np.sqrt(positions.variance_left[group][:, steps].T)
+        factor = alive * np.exp(positions.log_factor[rows] * left)
+        wide = [np.pad(a, ((0, 0), fill)) for a in (s, positions.log_carry[rows] * left, factor)]
+        narrow = [np.pad(a[rows], fill) for a in (positions.log_strike, positions.units, positions.puts)]
+        with jax.enable_x64(True):
+            d, dx = _sum_chunk(np.asarray(log_spot, float), *narrow, *wide)
+        total += np.asarray(d)
+        slope += np.asarray(dx)
+    return total, slope
+
+
+def closing_positions(positions: Positions, count: int) -> Positions:
+    """The same positions at `count` instants inside the last step, each halving what is left of that step."""
+    share = 0.5 ** np.arange(1, count + 1)
+
+    def inside(values: np.ndarray) -> np.ndarray:
+        return values[:, -1:] + (values[:, -2:-1] - values[:, -1:]) * share
+
+    return dataclasses.replace(
+        positions,
+        variance_left=inside(positions.variance_left),
+        time_left=inside(positions.time_left),
+        alive=np.repeat(positions.alive[:, -1:], count, axis=1),
+    )
+
+
+def settled_delta(positions: Positions) -> tuple[np.ndarray, np.ndarray]:
+    """The steps that contracts settling at the close put into the book's delta.
+
+    Returns:
+        (log strikes ascending, jump of D in index units at each, with calls and puts of a strike summed).
+    """
+    at_close = positions.settles_at_close
+    strikes, inverse = np.unique(positions.log_strike[at_close], return_inverse=True)
+    return strikes, np.bincount(inverse.ravel(), weights=positions.units[at_close], minlength=strikes.size)

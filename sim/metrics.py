@@ -1,0 +1,188 @@
+"""From the sums of a run to metrics with standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gammawall.sim.reduce import STATISTICS
+from gammawall.surfaces.units import USD_BN
+
+__all__ = ["METRICS", "Metric", "Scales", "estimate"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a run, beside the same number without hedging. Standard errors are one sigma."""
+
+    name: str
+    unit: str
+    description: str
+    value: float
+    stderr: float
+    baseline: float
+    baseline_stderr: float
+    difference: float
+    difference_stderr: float
+    """of the paired difference: both legs share their shocks"""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Constants of a run that turn averages into reported units."""
+
+    spot: float
+    variance_years: float
+    late_variance_years: float
+    samples: int
+    """sampling intervals of a path"""
+    sample_minutes: float
+
+
+Leg = dict[str, Any]
+Formula = Callable[[Leg, Leg, Scales], Any]
+
+
+def _vol_pct(variance: Any, years: float) -> Any:
+    return 100.0 * np.sqrt(variance / years)
+
+
+def _spread(square: Any, mean: Any) -> Any:
+    return np.sqrt(square - mean * mean)
+
+
+METRICS: dict[str, tuple[str, str, Formula]] = {
+    "pin_probability": (
+        "probability",
+        "close within the band around the strike",
+        lambda h, b, s: h["in_band"],
+    ),
+    "pin_mass": ("probability", "close exactly at the strike", lambda h, b, s: h["at_strike"]),
+    "touch_probability": (
+        "probability",
+        "the strike is reached at a step of the run",
+        lambda h, b, s: h["touched"],
+    ),
+    "breach_probability": ("probability", "close above the strike", lambda h, b, s: h["above"]),
+    "rejection_probability": ("probability", "strike reached, close below it", lambda h, b, s: h["rejected"]),
+    "failed_attempts_mean": (
+        "count",
+        "rises through the corridor's lower edge that fall back before its upper edge",
+        lambda h, b, s: h["failed_attempts"],
+    ),
+    "time_in_corridor": (
+        "fraction",
+        "share of steps that end inside the corridor",
+        lambda h, b, s: h["in_corridor"],
+    ),
+    "close_mean": ("points", "mean close", lambda h, b, s: s.spot + h["close_move"]),
+    "close_std_points": (
+        "points",
+        "standard deviation of the close",
+        lambda h, b, s: _spread(h["close_move_squared"], h["close_move"]),
+    ),
+    "realised_vol_pct": (
+        "% per year",
+        "root of the mean sum of squared returns over the sampling interval",
+        lambda h, b, s: _vol_pct(h["realised_variance"], s.variance_years),
+    ),
+    "horizon_vol_pct": (
+        "% per year",
+        "standard deviation of the log return over the whole run",
+        lambda h, b, s: 100.0 * _spread(h["log_return_squared"], h["log_return"]) / np.sqrt(s.variance_years),
+    ),
+    "vol_amplification": (
+        "ratio",
+        "realised vol over the baseline's",
+        lambda h, b, s: np.sqrt(h["realised_variance"] / b["realised_variance"]),
+    ),
+    "last_30min_vol_pct": (
+        "% per year",
+        "realised vol of the last half hour",
+        lambda h, b, s: _vol_pct(h["last_variance"], s.late_variance_years),
+    ),
+    "last_30min_amplification": (
+        "ratio",
+        "realised vol of the last half hour over the baseline's",
+        lambda h, b, s: np.sqrt(h["last_variance"] / b["last_variance"]),
+    ),
+    "return_autocorrelation": (
+        "correlation",
+        "of successive sampled returns",
+        lambda h, b, s: h["lag_product"] / h["realised_variance"] * (s.samples / max(s.samples - 1, 1)),
+    ),
+    "range_points": ("points", "mean of high minus low", lambda h, b, s: h["range_points"]),
+    "max_feedback": (
+        "dimensionless",
+        "mean over paths of the largest |g| met before the close",
+        lambda h, b, s: h["max_feedback"],
+    ),
+    "hedge_flow_abs_usd_bn": (
+        "USD bn",
+        "mean of all hedge trades netted over the sampling interval, bought plus sold",
+        lambda h, b, s: h["flow_abs"] * s.spot / USD_BN,
+    ),
+    "peak_flow_usd_bn_per_min": (
+        "USD bn per minute",
+        "mean over paths of the largest hedge trade of a sampling interval",
+        lambda h, b, s: h["flow_peak"] * s.spot / USD_BN / s.sample_minutes,
+    ),
+}
+"""Name → unit, description and formula of (own leg, baseline leg, scales)."""
+
+_TINY = 1e-30
+
+
+def estimate(count: int, total: np.ndarray, cross: np.ndarray, scales: Scales) -> list[Metric]:
+    """All metrics by the delta method: Var f(x̄) ≈ ∇f' Cov(x̄) ∇f.
+
+    Args:
+        count: paths.
+        total: sum of the paths' vectors, hedged statistics then baseline, [2 m].
+        cross: sum of their outer products, [2 m, 2 m].
+        scales: constants of the run.
+    """
+    mean = total / count
+    covariance = (cross / count - np.outer(mean, mean)) / max(count - 1, 1)
+    return [_metric(name, mean, covariance, scales) for name in METRICS]
+
+
+def _metric(name: str, mean: np.ndarray, covariance: np.ndarray, scales: Scales) -> Metric:
+    unit, description, formula = METRICS[name]
+    size = len(STATISTICS)
+
+    def hedged(v: np.ndarray) -> Any:
+        return formula(_leg(v[:size]), _leg(v[size:]), scales)
+
+    def baseline(v: np.ndarray) -> Any:
+        return formula(_leg(v[size:]), _leg(v[size:]), scales)
+
+    def both(v: np.ndarray) -> Any:
+        return hedged(v) - baseline(v)
+
+    numbers = []
+    for function in (hedged, baseline, both):
+        gradient = _gradient(function, mean)
+        numbers += [
+            float(np.real(function(mean))),
+            float(np.sqrt(max(gradient @ covariance @ gradient, 0.0))),
+        ]
+    return Metric(name, unit, description, *numbers)
+
+
+def _leg(values: np.ndarray) -> Leg:
+    return dict(zip(STATISTICS, values, strict=True))
+
+
+def _gradient(function: Callable[[np.ndarray], Any], at: np.ndarray) -> np.ndarray:
+    """Complex-step derivative: exact to rounding for the analytic formulas above."""
+    gradient = np.zeros(at.size)
+    with np.errstate(all="ignore"):
+        for i in range(at.size):
+            moved = at.astype(complex)
+            moved[i] += 1j * _TINY
+            gradient[i] = np.imag(function(moved)) / _TINY
+    return np.nan_to_num(gradient)

@@ -1,0 +1,175 @@
+"""Statistics gathered on line: what is remembered of each path, and the metrics made of the averages.
+
+Each path is reduced to a short vector per leg (0 hedged, 1 baseline). A run keeps only the sums and the
+cross-products of those vectors, from which every metric and its standard error follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["STATISTICS", "PathState", "Probe", "finish", "observe", "open_state"]
+
+STATISTICS = (
+    "in_band",
+    "at_strike",
+    "touched",
+    "above",
+    "rejected",
+    "failed_attempts",
+    "in_corridor",
+    "close_move",
+    "close_move_squared",
+    "log_return",
+    "log_return_squared",
+    "realised_variance",
+    "last_variance",
+    "lag_product",
+    "range_points",
+    "max_feedback",
+    "flow_abs",
+    "flow_peak",
+)
+"""Entries of a path's vector, in order."""
+
+_AT_STRIKE = 1e-12
+"""A close counts as exactly at the strike within this log distance: rounding of ln K, not a band."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Probe:
+    """What the paths are measured against; log prices."""
+
+    log_spot: Any
+    log_strike: Any
+    band_low: Any
+    band_high: Any
+    corridor_low: Any
+    corridor_high: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class PathState:
+    """Running statistics of a block of paths; price entries are [2, P], flows and feedback [P]."""
+
+    x: Any
+    x_mark: Any
+    """price at the last mark, between which returns and trades are measured"""
+    last_return: Any
+    realised: Any
+    realised_late: Any
+    lag_product: Any
+    high: Any
+    low: Any
+    attempting: Any
+    failed: Any
+    corridor_steps: Any
+    delta_mark: Any
+    feedback: Any
+    flow_abs: Any
+    flow_peak: Any
+
+
+def open_state(probe: Probe, delta, feedback, paths: int) -> PathState:
+    """State at the start of the run."""
+    x = jnp.full((2, paths), probe.log_spot)
+    zero, none = jnp.zeros_like(x), jnp.zeros_like(x[0])
+    return PathState(
+        x=x,
+        x_mark=x,
+        last_return=zero,
+        realised=zero,
+        realised_late=zero,
+        lag_product=zero,
+        high=x,
+        low=x,
+        attempting=jnp.zeros(x.shape, bool),
+        failed=zero,
+        corridor_steps=zero,
+        delta_mark=none + delta,
+        feedback=none + jnp.abs(feedback),
+        flow_abs=none,
+        flow_peak=none,
+    )
+
+
+def observe(state: PathState, probe: Probe, x, delta, feedback, mark, late) -> tuple[PathState, Any, Any]:
+    """Take in one step.
+
+    Args:
+        state: before the step.
+        probe: levels.
+        x: log prices after the step, [2, P].
+        delta: D, index units, [P].
+        feedback: g at the new price, [P].
+        mark: whether a return is measured here, since the last mark.
+        late: whether the step belongs to the last half hour.
+
+    Returns:
+        The new state, squared returns [2, P] and |change of D| [P], both zero between marks.
+    """
+    r = jnp.where(mark, x - state.x_mark, 0.0)
+    squared = r * r
+    traded = jnp.where(mark, jnp.abs(delta - state.delta_mark), 0.0)
+    below, over = x < probe.corridor_low, x > probe.corridor_high
+    entered = (state.x < probe.corridor_low) & ~below
+    return (
+        PathState(
+            x=x,
+            x_mark=jnp.where(mark, x, state.x_mark),
+            last_return=jnp.where(mark, r, state.last_return),
+            realised=state.realised + squared,
+            realised_late=state.realised_late + jnp.where(late, squared, 0.0),
+            lag_product=state.lag_product + r * state.last_return,
+            high=jnp.maximum(state.high, x),
+            low=jnp.minimum(state.low, x),
+            attempting=(state.attempting | entered) & ~below & ~over,
+            failed=state.failed + (state.attempting & below),
+            corridor_steps=state.corridor_steps + (~below & ~over),
+            delta_mark=jnp.where(mark, delta, state.delta_mark),
+            feedback=jnp.maximum(state.feedback, jnp.abs(feedback)),
+            flow_abs=state.flow_abs + traded,
+            flow_peak=jnp.maximum(state.flow_peak, traded),
+        ),
+        squared,
+        traded,
+    )
+
+
+def finish(state: PathState, probe: Probe, spot, steps: int):
+    """Vector of each path, [2, len(STATISTICS), P]; flows in index units of delta."""
+    x = state.x
+    touched = (state.low <= probe.log_strike) & (state.high >= probe.log_strike)
+    at_strike = jnp.abs(x - probe.log_strike) <= _AT_STRIKE
+    above = (x > probe.log_strike) & ~at_strike
+    move = jnp.exp(x) - spot
+    total = x - probe.log_spot
+    none = jnp.zeros_like(state.feedback)
+    hedged_only = lambda value: jnp.stack([value, none])  # noqa: E731
+    columns = {
+        "in_band": (x >= probe.band_low) & (x <= probe.band_high),
+        "at_strike": at_strike,
+        "touched": touched,
+        "above": above,
+        "rejected": touched & ~above & ~at_strike,
+        "failed_attempts": state.failed,
+        "in_corridor": state.corridor_steps / steps,
+        "close_move": move,
+        "close_move_squared": move * move,
+        "log_return": total,
+        "log_return_squared": total * total,
+        "realised_variance": state.realised,
+        "last_variance": state.realised_late,
+        "lag_product": state.lag_product,
+        "range_points": jnp.exp(state.high) - jnp.exp(state.low),
+        "max_feedback": hedged_only(state.feedback),
+        "flow_abs": hedged_only(state.flow_abs),
+        "flow_peak": hedged_only(state.flow_peak),
+    }
+    return jnp.stack([columns[name].astype(x.dtype) for name in STATISTICS], axis=1)

@@ -1,0 +1,314 @@
+"""The book's delta tabulated once per step, and its inverse: cost per path does not grow with the book.
+
+Two tables per step. By price: D and dD/dx on a uniform grid of log spot x, cubic between nodes; any book.
+By right-hand side: D on a uniform grid of y = x + c D, one look-up instead of a search; steps whose map is
+increasing. At the close every settling strike is two equal nodes, so that its atom is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gammawall.sim.clearing import cubic, hermite, root_in_cell
+from gammawall.sim.exact import Positions, book_delta, closing_positions, settled_delta
+from gammawall.sim.schedule import Schedule
+from gammawall.sim.types import SimConfig
+
+__all__ = ["HedgeTable", "build_table", "sharpest_spread"]
+
+_SPACING = 0.25
+"""Node spacing in units of σ√τ of the sharpest expiry of the run at the last step before it settles: the
+cubic's error is then below (1/4)⁴/384 × 1.38 ≈ 1.4e-5 of that expiry's delta."""
+_FAR_SPACING = 0.1
+"""The same for expiries beyond the run, which are tabulated on a coarser grid of their own."""
+_TIME_NODES = 13
+"""Instants at which far expiries are evaluated; between them a polynomial in variance time."""
+_FAR_SHARE = 0.2
+"""An expiry is far when at least this share of its variance is left at the close."""
+_LEAD_IN = 12
+"""Instants between the last step and the close, each halving the time left, when the map folds at the close.
+The path then decides which branch it settles on, and a fold narrows as √τ: without the lead-in the pin
+probability of a short wall is 1.4 times too high at one-minute steps."""
+_CLUSTER = np.linspace(-7.0, 7.0, 57)
+"""Extra nodes around a settling strike, in units of its own σ√τ."""
+_SPAN = 8.0
+"""Half range of the fundamental log price in standard deviations; beyond it lies 1e-15 of the paths."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class HedgeTable:
+    """Everything a step needs to know about the book. D in index units, prices in log spot.
+
+    Rows k = 0 … N−2 of the per-step arrays belong to instants 1 … N−1; the close has its own arrays.
+    """
+
+    impact: Any
+    """c = λ S_ref fraction, log price per index unit of delta"""
+    start_delta: Any
+    """D(0, S₀)"""
+    start_feedback: Any
+    """g(0, S₀)"""
+    nodes: Any
+    """[G]"""
+    delta: Any
+    """[N−1, G]"""
+    slope: Any
+    """dD/dx, [N−1, G]"""
+    increasing: Any
+    """whether the map has no fold, [N−1]"""
+    y_first: Any
+    y_width: Any
+    inverse: Any
+    """cubic of D in each cell of y, [N−1, B, 4]; meaningful where `increasing`"""
+    close_nodes: Any
+    """[L + 1, H]: L instants that close in on the settlement, then the settlement itself"""
+    close_delta: Any
+    close_slope: Any
+    close_increasing: Any
+
+
+def build_table(
+    positions: Positions,
+    schedule: Schedule,
+    log_spot: float,
+    total_vol: float,
+    log_drift: float,
+    impact: float,
+    config: SimConfig,
+) -> HedgeTable:
+    """Tabulate a book for one run.
+
+    Args:
+        positions: the book.
+        schedule: the time grid.
+        log_spot: x₀.
+        total_vol: σ√T of the fundamental price over the run.
+        log_drift: drift of the fundamental log price over the run.
+        impact: c.
+        config: `max_nodes`.
+    """
+    steps = np.arange(1, schedule.steps)
+    far = (positions.variance_left[:, -1] >= _FAR_SHARE)[positions.group]
+    start, start_slope = book_delta(positions, np.array([log_spot]), np.array([0]))
+    y_low = log_spot + impact * start[0, 0] + min(log_drift, 0.0) - _SPAN * total_vol
+    y_high = log_spot + impact * start[0, 0] + max(log_drift, 0.0) + _SPAN * total_vol
+    low, high = _price_range(positions, log_spot, y_low, y_high, impact, schedule.steps)
+    near_width, far_width = sharpest_spread(positions, far, low, high)
+    coarse = _grid(low, high, _FAR_SPACING * far_width, config.max_nodes)
+    wanted = min(_SPACING * near_width, _FAR_SPACING * far_width)
+    nodes = _grid(low, high, wanted, config.max_nodes)
+    delta, slope = book_delta(positions, nodes, steps, ~far)
+    far_all = _far_delta(positions, coarse, schedule, far)
+    if far.any():
+        for total, addition in zip((delta, slope), _refine(coarse, *far_all, nodes), strict=True):
+            total += addition[1 : schedule.steps]
+    level = nodes + impact * delta
+    increasing = (np.diff(level, axis=1) > 0.0).all(axis=1) & (1.0 + impact * slope > 0.0).all(axis=1)
+    y = _grid(y_low, y_high, wanted, config.max_nodes)
+    with jax.enable_x64(True):
+        inverse = (
+            np.asarray(_invert(y, nodes, delta, slope, impact))
+            if steps.size
+            else np.zeros((0, y.size - 1, 4))
+        )
+    at_close = tuple(a[-1] for a in _refine(coarse, *far_all, nodes))
+    close = _settlement(positions, nodes, far, at_close, schedule.steps)
+    settles_increasing = bool((np.diff(close[0] + impact * close[1]) >= 0.0).all())
+    close_nodes, close_delta, close_slope = (
+        close if settles_increasing else (_lead_in(positions, nodes, close))
+    )
+    return HedgeTable(
+        impact=np.float64(impact),
+        start_delta=start[0, 0],
+        start_feedback=impact * start_slope[0, 0],
+        nodes=nodes,
+        delta=delta,
+        slope=slope,
+        increasing=increasing,
+        y_first=np.float64(y[0]),
+        y_width=np.float64(y[1] - y[0]),
+        inverse=np.nan_to_num(inverse),
+        close_nodes=np.atleast_2d(close_nodes),
+        close_delta=np.atleast_2d(close_delta),
+        close_slope=np.atleast_2d(close_slope),
+        close_increasing=settles_increasing,
+    )
+
+
+def sharpest_spread(positions: Positions, far: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """Smallest σ√τ that the tables must resolve: of near positions before settling, of far ones at the close.
+
+    Positions whose strike lies outside the price range do not count. Infinite where there are none.
+    """
+    inside = (positions.log_strike > low) & (positions.log_strike < high) & (positions.units != 0.0)
+    left = positions.variance_left
+    before = np.where(left[:, 1:-1] > 0.0, left[:, 1:-1], np.inf).min(axis=1, initial=np.inf)
+    near, distant = inside & ~far, inside & far
+    widths = []
+    for mask, share in ((near, before), (distant, left[:, -1])):
+        s = positions.total_vol[mask] * np.sqrt(share[positions.group[mask]])
+        widths.append(float(s.min(initial=np.inf)))
+    return widths[0], widths[1]
+
+
+def _grid(low: float, high: float, spacing: float, most: int) -> np.ndarray:
+    """Uniform nodes, a multiple of 64 plus one so that few shapes are ever compiled."""
+    wanted = (high - low) / spacing if spacing > 0.0 else np.inf
+    cells = 64 * int(np.clip(np.ceil(min(wanted, 1e9) / 64.0), 2, max(most // 64, 2)))
+    return np.linspace(low, high, cells + 1)
+
+
+def _price_range(positions, log_spot, y_low, y_high, impact, last) -> tuple[float, float]:
+    """Log prices that the map can reach from the whole range of y, looked for up to six times as far out."""
+    probes = np.unique([0, last // 2, max(last - 1, 0), last])
+    reach = max(y_high - y_low, 1e-6) / 2.0
+    offsets = reach * np.linspace(-6.0, 6.0, 385)
+    delta, _ = book_delta(positions, log_spot + offsets, probes)
+    level = log_spot + offsets + impact * delta
+    # The price stops at the first root, which a fold can only bring nearer: the running extremes decide.
+    up = (np.maximum.accumulate(level[:, 192:], axis=1) >= y_high).all(axis=0)
+    down = (np.minimum.accumulate(level[:, 192::-1], axis=1) <= y_low).all(axis=0)
+    high = offsets[192:][np.argmax(up)] if up.any() else offsets[-1]
+    low = offsets[192::-1][np.argmax(down)] if down.any() else offsets[0]
+    return log_spot + low - 0.05 * reach, log_spot + high + 0.05 * reach
+
+
+def _far_delta(positions, coarse, schedule: Schedule, far) -> tuple[np.ndarray, np.ndarray]:
+    """D and dD/dx of far expiries at every instant on the coarse grid, [N + 1, coarse]."""
+    last = schedule.steps
+    every = np.arange(last + 1)
+    if not far.any():
+        empty = np.zeros((last + 1, coarse.size))
+        return empty, empty
+    spent = np.concatenate([[0.0], np.cumsum(schedule.variance)])
+    one_session = schedule.instants[0].normalize() == schedule.instants[-1].normalize()
+    if last <= _TIME_NODES or not one_session:
+        return book_delta(positions, coarse, every, far)
+    wanted = 0.5 * (1.0 - np.cos(np.pi * np.arange(_TIME_NODES) / (_TIME_NODES - 1)))
+    chosen = np.unique(np.searchsorted(spent, wanted * spent[-1] * (1.0 - 1e-12)))
+    delta, slope = book_delta(positions, coarse, chosen, far)
+    weights = _lagrange(spent[chosen] / spent[-1], spent / spent[-1])
+    return weights @ delta, weights @ slope
+
+
+def _lagrange(at: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Matrix of the polynomial interpolation from points `at` to points `where`."""
+    weights = np.ones((where.size, at.size))
+    for i in range(at.size):
+        others = np.delete(at, i)
+        weights[:, i] = np.prod((where[:, None] - others) / (at[i] - others), axis=1)
+    return weights
+
+
+def _refine(coarse, delta, slope, nodes) -> tuple[np.ndarray, np.ndarray]:
+    """Hermite interpolation of D and dD/dx from the coarse to the fine grid, [M, G]."""
+    if coarse.size == nodes.size:
+        return delta, slope
+    width = coarse[1] - coarse[0]
+    position = (nodes - coarse[0]) / width
+    cell = np.clip(position.astype(int), 0, coarse.size - 2)
+    u = position - cell
+    u2, u3 = u * u, u * u * u
+    d0, d1, m0, m1 = delta[:, cell], delta[:, cell + 1], slope[:, cell] * width, slope[:, cell + 1] * width
+    value = d0 + (3 * u2 - 2 * u3) * (d1 - d0) + (u - 2 * u2 + u3) * m0 + (u3 - u2) * m1
+    rate = (6 * u - 6 * u2) * (d1 - d0) + (1 - 4 * u + 3 * u2) * m0 + (3 * u2 - 2 * u) * m1
+    return value, rate / width
+
+
+@jax.jit
+def _invert(y, nodes, delta, slope, c):
+    """Cubics of D over cells of y, from the roots of the map at the nodes of y; [N−1, B, 4]."""
+
+    def one(terms):
+        d, m = terms
+        width = nodes[1] - nodes[0]
+        coefficients = hermite(d[:-1], d[1:], m[:-1] * width, m[1:] * width)
+        cell = jnp.clip(jnp.searchsorted(nodes + c * d, y, side="right") - 1, 0, nodes.shape[0] - 2)
+        u = root_in_cell(y, nodes[cell], width, coefficients[cell], c)
+        value, rate = cubic(coefficients[cell], u)
+        rate = rate / width
+        per_y = rate / (1.0 + c * rate) * (y[1] - y[0])
+        return hermite(value[:-1], value[1:], per_y[:-1], per_y[1:])
+
+    return jax.lax.map(one, (delta, slope))
+
+
+def _settlement(
+    positions: Positions, nodes, far, far_close, last
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes, D and dD/dx at the close, with two equal nodes at every strike that settles there."""
+    strikes, jumps = settled_delta(positions)
+    settling = positions.settles_at_close
+    smooth, smooth_slope = book_delta(positions, nodes, np.array([last]), ~far & ~settling)
+    puts = positions.puts[settling].sum()
+    inside = (strikes > nodes[0]) & (strikes < nodes[-1])
+    below = jumps[strikes <= nodes[0]].sum()
+    strikes, jumps = strikes[inside], jumps[inside]
+    x = np.concatenate([nodes, strikes, strikes])
+    value, rate = _refine(nodes, smooth + far_close[0], smooth_slope + far_close[1], x)
+    steps_below = np.concatenate([[0.0], np.cumsum(jumps)])
+    passed = np.arange(strikes.size)
+    kind = np.concatenate([np.searchsorted(strikes, nodes, side="left"), passed, passed + 1])
+    total = value[0] + below - puts + steps_below[kind]
+    order = np.lexsort((np.concatenate([np.zeros(nodes.size + strikes.size), np.ones(strikes.size)]), x))
+    return x[order], total[order], rate[0][order]
+
+
+def _lead_in(positions: Positions, nodes, close) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes, D and dD/dx at the instants of the lead-in and at the settlement, [L + 1, H].
+
+    Around every settling strike the nodes are as dense as its own σ√τ demands at that instant.
+    """
+    leading = closing_positions(positions, _LEAD_IN)
+    settling = np.flatnonzero(positions.settles_at_close)
+    inside = settling[
+        (positions.log_strike[settling] > nodes[0]) & (positions.log_strike[settling] < nodes[-1])
+    ]
+    rows = []
+    for j in range(_LEAD_IN):
+        share = leading.variance_left[positions.group[inside], j]
+        spread = positions.total_vol[inside] * np.sqrt(share)
+        clusters = (positions.log_strike[inside, None] + spread[:, None] * _CLUSTER).ravel()
+        clusters = clusters[(clusters > nodes[0]) & (clusters < nodes[-1])]
+        x = np.sort(np.concatenate([nodes, clusters]))
+        delta, slope = book_delta(leading, _pad(x, -(-x.size // 512) * 512), np.array([j]))
+        rows.append((x, delta[0, : x.size], slope[0, : x.size]))
+    rows.append(close)
+    longest = max(row[0].size for row in rows)
+    x, delta, slope = (np.stack([_pad(row[i], longest) for row in rows]) for i in range(3))
+    return x, delta, slope
+
+
+def _pad(values: np.ndarray, size: int) -> np.ndarray:
+    """Repeat the last entry up to a common size; equal nodes are harmless."""
+    return np.concatenate([values, np.full(size - values.size, values[-1])])
+
+
+def table_error(table: HedgeTable, positions: Positions, schedule: Schedule, spot: float) -> float:
+    """Largest price error of the tables between their nodes, index points, against summing every contract.
+
+    Looks at the sharpest instant, the last before the close, and at the middle of the run.
+    """
+    worst, c = 0.0, float(table.impact)
+    for k in sorted({max(schedule.steps // 2, 1), schedule.steps - 1} & set(range(1, schedule.steps))):
+        with jax.enable_x64(True):
+            if table.increasing[k - 1]:
+                y = table.y_first + table.y_width * (np.arange(table.inverse.shape[1]) + 0.5)
+                delta = np.asarray(cubic(jnp.asarray(table.inverse[k - 1]), 0.5)[0])
+                x = y - c * delta
+            else:
+                x = 0.5 * (table.nodes[1:] + table.nodes[:-1])
+                width = np.diff(table.nodes)
+                d, m = table.delta[k - 1], table.slope[k - 1]
+                delta = np.asarray(cubic(hermite(d[:-1], d[1:], m[:-1] * width, m[1:] * width), 0.5)[0])
+        exact, slope = book_delta(positions, x, np.array([k]))
+        # A price error dx leaves dx (1 + g) in the equation; near a fold 1 + g vanishes and the error is D's own.
+        gap = c * np.abs(delta - exact[0]) / np.maximum(np.abs(1.0 + c * slope[0]), 1.0)
+        worst = max(worst, float(gap.max()) * spot)
+    return worst

@@ -1,0 +1,160 @@
+"""Closed forms of hedging feedback, in the units of log price: the checks beside every simulation.
+
+A *wall* is A = λ S_ref m n, the log move that hedging one strike's whole delta causes; α = A/(σ√T).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.units import BP_PER_USD_BN, MULTIPLIER
+
+__all__ = [
+    "charm_only_pin_probability",
+    "effective_vol",
+    "fold_time",
+    "lag_one_realised_variance",
+    "lag_one_variance",
+    "log_wall",
+    "pin_mass",
+    "transient_realised_variance",
+    "transient_variance",
+]
+
+
+def log_wall(contracts: Any, spot: float, bp_per_usd_bn: float, multiplier: float = MULTIPLIER) -> Any:
+    """A = λ S_ref m n: log price move when the hedge of `contracts` goes from nothing to full delta."""
+    return bp_per_usd_bn * BP_PER_USD_BN * spot * multiplier * np.asarray(contracts, float)
+
+
+def pin_mass(
+    log_strike: Any,
+    wall: Any,
+    *,
+    log_spot: float = 0.0,
+    total_vol: float,
+    start_delta: Any = None,
+    drift: float | None = None,
+    arithmetic: bool = False,
+) -> np.ndarray:
+    """P(S_T = K_j) under full hedging of a chain that expires at T, all dealers' positions long.
+
+        S_T = K_j  iff  F ∈ [k_j + Σ_{i<j} A_i, k_j + Σ_{i≤j} A_i],   F ~ N(f, v²),
+        f = x_0 + Σ A_j δ_j(S_0, 0) + drift
+
+    Args:
+        log_strike: ln K, [J] or a number; the strike itself when `arithmetic`.
+        wall: A ≥ 0 of each strike, same shape.
+        log_spot: ln S_0; the price itself when `arithmetic`.
+        total_vol: v = σ√T of the fundamental price (points when `arithmetic`), > 0.
+        start_delta: δ_j(S_0, 0) in [0, 1]; the call delta at vol `total_vol` when not given.
+        drift: E[X_T − X_0]; −v²/2 (a martingale price) when not given, 0 when `arithmetic`.
+        arithmetic: Bachelier instead of Black: prices themselves are normal.
+
+    Returns:
+        Masses in the order of the strikes given, [J].
+
+    Raises:
+        InputError: a negative wall (the map folds and the law is not a push-forward), or total_vol ≤ 0.
+    """
+    k, a = np.broadcast_arrays(np.atleast_1d(np.asarray(log_strike, float)), np.asarray(wall, float))
+    if not (np.isfinite(total_vol) and total_vol > 0.0):
+        raise InputError(f"total_vol must be positive; got {total_vol:g}")
+    if not (np.isfinite(a) & (a >= 0.0)).all():
+        raise InputError(f"wall must be zero or positive (dealers long) for a pin mass; got {a.min():g}")
+    half = 0.0 if arithmetic else 0.5 * total_vol
+    delta = ndtr((log_spot - k) / total_vol + half) if start_delta is None else np.asarray(start_delta, float)
+    shift = (0.0 if arithmetic else -0.5 * total_vol**2) if drift is None else drift
+    order = np.argsort(k, kind="stable")
+    f = log_spot + float(np.sum(a * delta)) + shift
+    top = k[order] + np.cumsum(a[order])
+    mass = np.empty(k.size)
+    mass[order] = ndtr((top - f) / total_vol) - ndtr((top - a[order] - f) / total_vol)
+    return mass
+
+
+def charm_only_pin_probability(alpha: Any, z0: Any = 0.0) -> Any:
+    """P(pin) = 1 − exp(−(α/√2π) e^{−z₀²/2}) when only the time decay of the hedge is traded.
+
+    Args:
+        alpha: A/(σ√T) ≥ 0.
+        z0: ln(S_0/K)/(σ√T).
+
+    Source: Avellaneda and Lipkin (2003), A market-induced mechanism for stock pinning.
+    """
+    return -np.expm1(-np.asarray(alpha, float) / np.sqrt(2.0 * np.pi) * np.exp(-0.5 * np.square(z0)))
+
+
+def effective_vol(vol: Any, feedback: Any) -> Any:
+    """σ/(1 + g): the vol of a price whose hedgers have feedback g = λ S_ref S Σ n m Γ > −1.
+
+    Source: Frey and Stremme (1997), Market volatility and feedback effects from dynamic hedging.
+    """
+    g = np.asarray(feedback, float)
+    if (g <= -1.0).any():
+        raise InputError(f"feedback must be above −1 (below it the price jumps); got {g.min():g}")
+    return np.asarray(vol, float) / (1.0 + g)
+
+
+def lag_one_variance(feedback: Any, rebalances: int) -> Any:
+    """Var(x_T)/(σ²T) when hedgers trade one step late on constant feedback g: r_k = ε_k − g r_{k−1}.
+
+    With a = −g:  (1−a)⁻² N⁻¹ [N − 2a(1−a^N)/(1−a) + a²(1−a^{2N})/(1−a²)]  →  1/(1+g)².
+    """
+    a, n = -np.asarray(feedback, float), rebalances
+    if (np.abs(a) >= 1.0).any():
+        raise InputError("feedback must lie within (−1, 1): one-step-late hedging diverges outside")
+    first = 2.0 * a * (1.0 - a**n) / (1.0 - a)
+    second = a**2 * (1.0 - a ** (2 * n)) / (1.0 - a**2)
+    return (n - first + second) / (n * (1.0 - a) ** 2)
+
+
+def lag_one_realised_variance(feedback: Any) -> Any:
+    """Realised variance over σ² of the same process in its steady state: 1/(1 − g²), above 1 for either sign."""
+    g = np.asarray(feedback, float)
+    if (np.abs(g) >= 1.0).any():
+        raise InputError("feedback must lie within (−1, 1): one-step-late hedging diverges outside")
+    return 1.0 / (1.0 - g**2)
+
+
+def transient_variance(gamma: Any, permanent: Any, transient: Any, decay: Any, years: float = 1.0) -> Any:
+    """Var(x_T)/σ² under constant gamma G and impact with a permanent λ and a decaying part κ e^{−ρt}.
+
+        a = 1 + Gλ, b = 1 + G(λ+κ), ρ' = aρ/b, c = 1/a − 1/b
+        T/a² − (2c/a)(1 − e^{−ρ'T})/ρ' + c²(1 − e^{−2ρ'T})/(2ρ')
+
+    Source: Obizhaeva and Wang (2013) impact; the variance follows from the linear equation it leaves.
+    """
+    a, b = _transient_factors(gamma, permanent, transient)
+    rate, c = a * decay / b, 1.0 / a - 1.0 / b
+    first = -np.expm1(-rate * years) / rate
+    second = -np.expm1(-2.0 * rate * years) / (2.0 * rate)
+    return years / a**2 - 2.0 * c / a * first + c**2 * second
+
+
+def transient_realised_variance(gamma: Any, permanent: Any, transient: Any) -> Any:
+    """Fine realised variance over σ²T of the same process: 1/b²."""
+    _, b = _transient_factors(gamma, permanent, transient)
+    return 1.0 / b**2
+
+
+def _transient_factors(gamma: Any, permanent: Any, transient: Any) -> tuple[np.ndarray, np.ndarray]:
+    g = np.asarray(gamma, float)
+    a, b = 1.0 + g * permanent, 1.0 + g * (np.asarray(permanent, float) + transient)
+    if (b <= 0.0).any() or (a <= 0.0).any():
+        raise InputError("1 + G(λ+κ) and 1 + Gλ must be positive: otherwise the price is unstable")
+    return a, b
+
+
+def fold_time(wall: Any, vol: Any) -> Any:
+    """τ* = A²/(2πσ²): time left when a short strike at the money first folds the clearing map, years.
+
+    Args:
+        wall: A, log move (its sign does not matter).
+        vol: the hedger's σ, annual decimal.
+    """
+    return np.square(np.asarray(wall, float)) / (2.0 * np.pi * np.square(np.asarray(vol, float)))

@@ -1,0 +1,147 @@
+"""Dealers' exposures of a book: what a move of spot, vol or time makes their hedge do.
+
+Spot greeks of Black-76 with forward F = c S and discount D, per contract and times signed size n and multiplier m:
+
+    GEX(S) = 0.01 S² Σ n m Γ          USD traded against a 1 % rise (dealers sell when positive)
+    DEX(S) = S Σ n m Δ                USD delta of the options
+    VEX(S) = 0.01 S Σ n m ∂Δ/∂σ       USD delta gained per vol point
+    CEX(S) = S Σ n m charm / 365      USD delta gained per calendar day
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from gammawall.surfaces.black import black_greeks
+from gammawall.surfaces.book import Book
+from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.normal import norm_pdf
+from gammawall.surfaces.units import DAYS_PER_YEAR, ONE_PERCENT, VOL_POINT
+
+__all__ = ["COLUMNS", "Exposures", "exposures", "gex_at", "position_exposures"]
+
+COLUMNS = ("gex_usd_per_1pct", "dex_usd", "vex_usd_per_vol_point", "cex_usd_per_day")
+
+_SPOTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Exposures:
+    """Exposures of one book at its own spot, and its GEX over a range of spots."""
+
+    by_strike: pd.DataFrame
+    """indexed by strike; `COLUMNS`, and the call and put parts of GEX"""
+    by_expiry: pd.DataFrame
+    """indexed by expiry instant; `COLUMNS`"""
+    totals: dict[str, float]
+    """`COLUMNS`; the call and put parts of GEX; ``gex_0dte_usd_per_1pct`` of the contracts expiring the
+    same day, and ``ex_0dte_gex_usd_per_1pct`` of the rest"""
+    profile: pd.DataFrame
+    """indexed by spot: ``gex_usd_per_1pct`` and ``gex_0dte_usd_per_1pct`` repriced there, sticky strike"""
+    convention: str
+    spot: float
+
+
+def exposures(book: Book, *, spots: Any = None) -> Exposures:
+    """Gamma, delta, vanna and charm exposures of a book, by strike, by expiry and over spot.
+
+    Args:
+        book: dealers' positions.
+        spots: where to reprice GEX, index points; 481 points within ±12 % of spot when not given. Each
+            option keeps its own vol as spot moves (sticky strike).
+
+    Raises:
+        InputError: the book is empty, or a spot is not positive.
+    """
+    if not len(book):
+        raise InputError("the book is empty: there is nothing to expose")
+    grid = book.spot * np.linspace(0.88, 1.12, 481) if spots is None else np.asarray(spots, float)
+    if not (np.isfinite(grid) & (grid > 0.0)).all():
+        raise InputError(
+            f"spots must be positive; got {grid[~(grid > 0.0)][0] if (grid <= 0).any() else np.nan:g}"
+        )
+    frame = position_exposures(book)
+    same_day = book.same_day()
+    gex = frame["gex_usd_per_1pct"]
+    frame["gex_calls_usd_per_1pct"] = gex.where(book.is_call, 0.0)
+    frame["gex_puts_usd_per_1pct"] = gex.where(~book.is_call, 0.0)
+    totals = {name: float(frame[name].sum()) for name in frame}
+    totals["gex_0dte_usd_per_1pct"] = float(gex[same_day].sum())
+    totals["ex_0dte_gex_usd_per_1pct"] = float(gex[~same_day].sum())
+    profile = pd.DataFrame(
+        {
+            "gex_usd_per_1pct": gex_at(book, grid),
+            "gex_0dte_usd_per_1pct": gex_at(book.select(same_day), grid) if same_day.any() else 0.0,
+        },
+        index=pd.Index(grid, name="spot"),
+    )
+    return Exposures(
+        by_strike=frame.groupby(pd.Index(book.strike, name="strike")).sum(),
+        by_expiry=frame[list(COLUMNS)].groupby(pd.DatetimeIndex(book.expiry, name="expiry")).sum(),
+        totals=totals,
+        profile=profile,
+        convention=book.convention,
+        spot=book.spot,
+    )
+
+
+def position_exposures(book: Book) -> pd.DataFrame:
+    """`COLUMNS` of every position of a book at its own spot, one row per position.
+
+    Vanna and charm are those of the book's own vols and clocks: vol moves with `variance_years` held, and a
+    day passes on real time with its share of variance (the vol stays).
+    """
+    spot, units = book.spot, book.contracts * book.multiplier
+    rate = -np.log(book.discount) / book.years
+    forward = book.carry * spot
+    s = book.total_vol
+    # On the clock of `years` the same total variance belongs to vol s/√years.
+    vol = s / np.sqrt(book.years)
+    greeks = black_greeks(forward, book.strike, book.years, vol, rate, is_call=book.is_call)
+    growth = np.log(book.carry) / book.years
+    # Spot delta is c(T) Δ_F(F = c(T) S): as a year passes, c falls by its growth rate, through both factors.
+    charm = book.carry * (greeks.charm - growth * (greeks.delta + forward * greeks.gamma))
+    # One unit of the book's own vol is √(variance_years/years) of the vol above.
+    vanna = greeks.vanna * np.sqrt(book.variance_years / book.years)
+    return pd.DataFrame(
+        {
+            "gex_usd_per_1pct": ONE_PERCENT * spot**2 * units * book.carry**2 * greeks.gamma,
+            "dex_usd": spot * units * book.carry * greeks.delta,
+            "vex_usd_per_vol_point": VOL_POINT * spot * units * book.carry * vanna,
+            "cex_usd_per_day": spot * units * charm / DAYS_PER_YEAR,
+        }
+    )
+
+
+@jax.jit
+def _gamma_sum(spots, log_strike, log_carry, s, units_discount_carry):
+    """Σ n m Γ at each spot, with spot gamma Γ = D c φ(d₁)/(S s); [G]."""
+    x = jnp.log(spots)[:, None]
+    d1 = (x + (log_carry - log_strike)[None, :]) / s[None, :] + 0.5 * s[None, :]
+    return jnp.sum(units_discount_carry / s * norm_pdf(d1), axis=1) / spots
+
+
+def gex_at(book: Book, spots: Any) -> np.ndarray:
+    """GEX of a book repriced at other spots, every option at its own vol; USD per 1 %, [G].
+
+    Args:
+        book: dealers' positions.
+        spots: index points, [G].
+    """
+    grid = np.atleast_1d(np.asarray(spots, float))
+    padded = np.pad(grid, (0, -grid.size % _SPOTS_AT_ONCE), mode="edge")
+    terms = (
+        np.log(book.strike),
+        np.log(book.carry),
+        book.total_vol,
+        book.contracts * book.multiplier * book.discount * book.carry,
+    )
+    with jax.enable_x64(True):
+        rows = [np.asarray(_gamma_sum(part, *terms)) for part in padded.reshape(-1, _SPOTS_AT_ONCE)]
+    return ONE_PERCENT * grid**2 * np.concatenate(rows)[: grid.size]

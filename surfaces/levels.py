@@ -1,0 +1,102 @@
+"""Price levels of a book: where gamma changes sign, where it is concentrated, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from gammawall.surfaces.book import Book
+from gammawall.surfaces.exposures import Exposures, exposures, gex_at
+
+__all__ = ["Level", "Levels", "levels"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One strike that stands out."""
+
+    strike: float
+    gex_usd_per_1pct: float
+    """its net GEX"""
+    runner_up: float | None
+    """the next best strike on the same side, None when there is no other"""
+    confidence: float
+    """1 − |GEX of the runner-up| / |GEX|: 0 is a tie, 1 stands alone"""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Levels of a book at its own spot. None means that there is no such level, never zero."""
+
+    zero_gamma: tuple[float, ...]
+    """every spot at which the repriced GEX changes sign, ascending"""
+    call_wall: Level | None
+    """strike at or above spot with the most positive net GEX"""
+    put_wall: Level | None
+    """strike at or below spot with the most negative net GEX"""
+    abs_gamma: Level | None
+    """strike with the largest gamma of calls and puts together, whatever their sign"""
+    max_pain: float | None
+    """strike at which the contracts of the nearest expiry would pay least"""
+
+
+def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
+    """Zero gamma, walls, peak gamma and maximum pain.
+
+    Zero gamma is found by repricing the whole book over spot (sticky strike), between ±12 % unless `exposed`
+    brings another range; each crossing is then solved to 1e-6 points. Net GEX of a strike sums calls and puts
+    of all expiries.
+
+    Args:
+        book: dealers' positions.
+        exposed: the book's exposures, if at hand.
+    """
+    exposed = exposed or exposures(book)
+    table = exposed.by_strike
+    strike, net = table.index.to_numpy(float), table["gex_usd_per_1pct"].to_numpy(float)
+    gross = table["gex_calls_usd_per_1pct"].abs().to_numpy() + table["gex_puts_usd_per_1pct"].abs().to_numpy()
+    return Levels(
+        zero_gamma=_crossings(book, exposed),
+        call_wall=_largest(strike, np.where(strike >= book.spot, net, 0.0), net),
+        put_wall=_largest(strike, np.where(strike <= book.spot, -net, 0.0), net),
+        abs_gamma=_largest(strike, gross, net),
+        max_pain=_max_pain(book),
+    )
+
+
+def _crossings(book: Book, exposed: Exposures) -> tuple[float, ...]:
+    spots = exposed.profile.index.to_numpy(float)
+    gex = exposed.profile["gex_usd_per_1pct"].to_numpy(float)
+    # Where no gamma is left at all the sign of what underflow leaves behind means nothing.
+    solid = np.abs(gex) > 1e-12 * np.abs(gex).max()
+    found = []
+    for i in np.flatnonzero((np.sign(gex[:-1]) * np.sign(gex[1:]) < 0.0) & solid[:-1] & solid[1:]):
+        found.append(brentq(lambda s: float(gex_at(book, s)[0]), spots[i], spots[i + 1], xtol=1e-6))
+    return tuple(found)
+
+
+def _largest(strike: np.ndarray, score: np.ndarray, net: np.ndarray) -> Level | None:
+    if not (score > 0.0).any():
+        return None
+    order = np.argsort(-score, kind="stable")
+    first = order[0]
+    second = order[1] if order.size > 1 and score[order[1]] > 0.0 else None
+    return Level(
+        strike=float(strike[first]),
+        gex_usd_per_1pct=float(net[first]),
+        runner_up=None if second is None else float(strike[second]),
+        confidence=1.0 if second is None else float(1.0 - score[second] / score[first]),
+    )
+
+
+def _max_pain(book: Book) -> float | None:
+    """Strike that minimises Σ |n| × intrinsic over the contracts of the first expiry."""
+    if not len(book):
+        return None
+    first = book.select(np.asarray(book.expiry == book.expiry.min()))
+    strikes = np.unique(first.strike)
+    sign = np.where(first.is_call, 1.0, -1.0)
+    pays = np.maximum(sign * (strikes[:, None] - first.strike), 0.0) @ np.abs(first.contracts)
+    return float(strikes[np.argmin(pays)])
