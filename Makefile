@@ -1,32 +1,41 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Both set up .venv by themselves.
+# Two commands on a fresh machine: `make demo` and `make test`. Both set up what they need by themselves.
 PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+NEWEST := $(shell .ci/newest-python)
+BIN    := .venv/bin
+# The other end of the supported versions, where such an interpreter exists and is not the default one.
+OTHER  := $(if $(NEWEST),$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info >= (3, 12) else ".venv-newest")'))
 
 .PHONY: demo test test-all lint types clean
 
-$(READY): pyproject.toml .ci/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gammawall needs Python 3.11 or newer, got %s: set PYTHON=/path/to/python" % sys.version.split()[0])'
-	@echo "setting up $(VENV) (once)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[test,lint]'
-	@touch $@
-
-demo: $(READY)
+demo: .venv/.ready
 	@$(BIN)/gammawall run pin-7000
 
-test: $(READY)
+test: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 -m 'not slow' tests
+	@$(if $(OTHER),echo "the same on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 -m 'not slow' tests)
 
-test-all: $(READY)
+test-all: .venv/.ready
 	@$(BIN)/python -m pytest -n 2 tests
 
-lint: $(READY)
+lint: .venv/.ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: $(READY)
+types: .venv/.ready
 	@$(BIN)/basedpyright --level error
 
+.venv/.ready: pyproject.toml .ci/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gammawall needs Python 3.11 or newer, got %s: run make PYTHON=/path/to/python" % sys.version.split()[0])'
+	@echo "setting up .venv (once)"
+	@$(call install,$(PYTHON),.venv)
+
+.venv-newest/.ready: pyproject.toml .ci/constraints.txt
+	@echo "setting up .venv-newest for $(NEWEST) (once)"
+	@$(call install,$(NEWEST),.venv-newest)
+
+define install
+$(1) -m venv $(2) && $(2)/bin/python -m pip install --quiet --disable-pip-version-check \
+  --constraint .ci/constraints.txt --editable '.[test,lint]' && touch $(2)/.ready
+endef
+
 clean:
-	rm -rf $(VENV) build *.egg-info runs
+	rm -rf .venv .venv-newest build *.egg-info runs

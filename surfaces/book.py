@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.chain import OptionChain
-from gammawall.surfaces.clock import VarianceClock, calendar_years
+from gammawall.surfaces.clock import VarianceClock, calendar_years, to_new_york
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.forwards import imply_forwards
 from gammawall.surfaces.smile import quote_vols
@@ -171,20 +171,13 @@ _ARRAYS = ("contracts", "strike", "is_call", "expiry", "vol", "variance_years", 
 
 
 def new_york(instant: Any, name: str = "instant") -> pd.Timestamp:
-    """A timestamp in New York time; one without a zone is taken to be New York's already."""
+    """One instant in New York time, with the argument named when it is not one."""
     try:
-        stamp = pd.Timestamp(instant)
-    except (TypeError, ValueError):
+        return to_new_york(instant)
+    except InputError:
         raise InputError(
-            f"{name} must be a date and time such as 2026-01-28T16:00:00, got {instant!r}"
+            f"{name} must be a date and time such as 2026-01-28T16:00:00; got {instant!r}"
         ) from None
-    if stamp is pd.NaT:
-        raise InputError(f"{name} must be a date and time, got {instant!r}")
-    return (
-        stamp.tz_localize("America/New_York")
-        if stamp.tzinfo is None
-        else stamp.tz_convert("America/New_York")
-    )
 
 
 def require(name: str, values: np.ndarray, good: np.ndarray, allowed: str) -> None:
@@ -225,7 +218,7 @@ def dealer_book(
     forwards = imply_forwards(chain)
     vols = quote_vols(chain, forwards)
     keep = (np.nan_to_num(amount) > 0.0) & np.isfinite(vols["vol"].to_numpy())
-    kept, vols = quotes[keep], vols[keep]
+    kept, vols = quotes.loc[keep], vols.loc[keep]
     terms = kept[["expiry", "root"]].merge(
         forwards, on=["expiry", "root"], how="left", validate="many_to_one"
     )
