@@ -14,9 +14,10 @@ import pydantic
 from pydantic import AfterValidator, Field
 
 from gammawall.sim import GBM, Clearing, LinearImpact, Market, Measure, NoHedging, SimConfig
-from gammawall.surfaces.book import CONVENTIONS, SIZES, Book
+from gammawall.surfaces.book import Book
 from gammawall.surfaces.chain import OptionChain
 from gammawall.surfaces.clock import PROFILES
+from gammawall.surfaces.conventions import CONVENTIONS, SIZES
 
 __all__ = ["Scenario", "ScenarioPart", "problems"]
 

@@ -6,9 +6,10 @@ if __name__ != "gammawall.surfaces":
     )
 
 from gammawall.surfaces.black import Greeks, black_greeks, black_price
-from gammawall.surfaces.book import CONVENTIONS, SIZES, Book, dealer_book
+from gammawall.surfaces.book import Book, ChainTerms, chain_terms, dealer_book
 from gammawall.surfaces.chain import ChainReport, OptionChain, read_chain
 from gammawall.surfaces.clock import VarianceClock
+from gammawall.surfaces.conventions import CONVENTIONS, SIZES, ShareRule, Shares, SignedFlow
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.exposures import Exposures, exposures, gex_at
 from gammawall.surfaces.forwards import imply_forwards
@@ -20,6 +21,7 @@ __all__ = [
     "SIZES",
     "Book",
     "ChainReport",
+    "ChainTerms",
     "Exposures",
     "Greeks",
     "ImpliedStatus",
@@ -29,9 +31,13 @@ __all__ = [
     "Levels",
     "NumericalError",
     "OptionChain",
+    "ShareRule",
+    "Shares",
+    "SignedFlow",
     "VarianceClock",
     "black_greeks",
     "black_price",
+    "chain_terms",
     "dealer_book",
     "exposures",
     "gex_at",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,30 +11,13 @@ import pandas as pd
 
 from gammawall.surfaces.chain import OptionChain
 from gammawall.surfaces.clock import VarianceClock, calendar_years, to_new_york
+from gammawall.surfaces.conventions import Shares, SignedFlow, signed_sizes
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.forwards import imply_forwards
 from gammawall.surfaces.smile import quote_vols
 from gammawall.surfaces.units import MULTIPLIER
 
-__all__ = ["CONVENTIONS", "SIZES", "Book", "dealer_book"]
-
-CONVENTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "calls_long_puts_short": lambda is_call: np.where(is_call, 1.0, -1.0),
-    "calls_short_puts_long": lambda is_call: np.where(is_call, -1.0, 1.0),
-    "all_long": lambda is_call: np.ones(is_call.shape),
-    "all_short": lambda is_call: -np.ones(is_call.shape),
-}
-"""Sign of the dealers' position in each contract, from whether it is a call."""
-
-SIZES: dict[str, Callable[[pd.DataFrame], Any]] = {
-    "open_interest": lambda quotes: quotes["open_interest"],
-    "volume": lambda quotes: quotes["volume"],
-    "max": lambda quotes: quotes[["open_interest", "volume"]].max(axis=1),
-}
-
-_LEAST_COVERAGE = 0.25
-"""Below this share of contracts with a size, the column is broken rather than sparse: whole chains read
-from a working feed show 75-80 %, and the one broken feed that was met showed 3 %."""
+__all__ = ["Book", "ChainTerms", "chain_terms", "dealer_book"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +67,40 @@ class Book:
     def scaled(self, factor: float) -> Book:
         """The same book with every position multiplied; −1 swaps the dealers' side."""
         return dataclasses.replace(self, contracts=self.contracts * factor)
+
+    def at(self, instant: Any, clock: VarianceClock | None = None) -> Book:
+        """The same positions valued later: what has expired is gone, the rest has less variance and time.
+
+        Each position's total variance shrinks by the share of its variance time on `clock` that has passed;
+        carry and discount shrink with real time. Spot stays.
+
+        Args:
+            instant: not before `as_of`.
+            clock: flat sessions and no overnight variance when not given.
+
+        Raises:
+            InputError: `instant` is before the book's own time.
+        """
+        now = new_york(instant, "instant")
+        if now < self.as_of:
+            raise InputError(f"instant {now} is before the book's own time {self.as_of}: give a later one")
+        if now == self.as_of or not len(self):
+            return dataclasses.replace(self, as_of=now)
+        book = self.select(np.asarray(self.expiry > now))
+        clock = clock or VarianceClock()
+        left = np.asarray(clock.variance_years(now, book.expiry), float)
+        whole = np.asarray(clock.variance_years(self.as_of, book.expiry), float)
+        # A contract without variance time on this clock (a night that carries none) keeps what it has.
+        share = np.divide(left, whole, out=np.ones_like(left), where=whole > 0.0)
+        time = calendar_years(now, book.expiry) / book.years
+        return dataclasses.replace(
+            book,
+            variance_years=book.variance_years * share,
+            years=book.years * time,
+            discount=book.discount**time,
+            carry=book.carry**time,
+            as_of=now,
+        )
 
     def same_day(self) -> np.ndarray:
         """Mask of the positions that expire on the book's own date."""
@@ -186,55 +202,74 @@ def require(name: str, values: np.ndarray, good: np.ndarray, allowed: str) -> No
         raise InputError(f"{name} must be {allowed}; got {values[~good].flat[0]:g}")
 
 
+@dataclass(frozen=True, eq=False)
+class ChainTerms:
+    """What pricing a chain needs beyond its quotes, in the chain's row order."""
+
+    forward: np.ndarray
+    discount: np.ndarray
+    years: np.ndarray
+    """ACT/365"""
+    vol: np.ndarray
+    """annual decimal on `years`; NaN where nothing is known"""
+    source: np.ndarray
+    """where each vol comes from, see `quote_vols`"""
+
+
+def chain_terms(chain: OptionChain) -> ChainTerms:
+    """Forwards from put-call parity and vols from our own inversion of out-of-the-money mid quotes."""
+    forwards = imply_forwards(chain)
+    vols = quote_vols(chain, forwards)
+    terms = chain.quotes[["expiry", "root"]].merge(
+        forwards, on=["expiry", "root"], how="left", validate="many_to_one"
+    )
+    return ChainTerms(
+        *(terms[name].to_numpy(float) for name in ("forward", "discount", "years")),
+        vol=vols["vol"].to_numpy(float),
+        source=vols["source"].to_numpy(),
+    )
+
+
 def dealer_book(
-    chain: OptionChain, convention: str = "calls_long_puts_short", size: str = "open_interest"
+    chain: OptionChain,
+    convention: str | Shares | SignedFlow = "calls_long_puts_short",
+    size: str = "open_interest",
+    *,
+    terms: ChainTerms | None = None,
 ) -> Book:
     """The dealers' position in a chain under a stated convention.
 
-    Forwards come from put-call parity, vols from our own inversion of out-of-the-money mid quotes on real
-    time (ACT/365). Contracts without a size or a usable vol are left out.
+    Contracts without a position or a usable vol are left out.
 
     Args:
         chain: quotes.
-        convention: one of `CONVENTIONS`; the default says dealers are long calls and short puts.
-        size: one of `SIZES`.
+        convention: one of `CONVENTIONS` (the default says dealers are long calls and short puts), shares by
+            bucket, or signed flow.
+        size: one of `SIZES`; signed flow brings its own.
+        terms: from `chain_terms`, when several books of one chain are made.
 
     Raises:
-        InputError: unknown convention or size, or a size column that is mostly empty: exposures
-            computed from it would be wrong without looking wrong.
+        InputError: see `gammawall.surfaces.conventions.signed_sizes`; or nothing is left.
     """
-    if convention not in CONVENTIONS:
-        raise InputError(f"convention {convention!r} is unknown; use one of {', '.join(CONVENTIONS)}")
-    if size not in SIZES:
-        raise InputError(f"size {size!r} is unknown; use one of {', '.join(SIZES)}")
-    quotes = chain.quotes
-    amount = np.asarray(SIZES[size](quotes), float)
-    covered = float(np.mean(np.nan_to_num(amount) > 0.0)) if amount.size else 0.0
-    if covered < _LEAST_COVERAGE:
-        raise InputError(
-            f"{size} is unusable: only {covered:.0%} of {amount.size} contracts have any, at least "
-            f"{_LEAST_COVERAGE:.0%} is needed; use a chain whose {size} column is filled, or another size"
-        )
-    forwards = imply_forwards(chain)
-    vols = quote_vols(chain, forwards)
-    keep = (np.nan_to_num(amount) > 0.0) & np.isfinite(vols["vol"].to_numpy())
-    kept, vols = quotes.loc[keep], vols.loc[keep]
-    terms = kept[["expiry", "root"]].merge(
-        forwards, on=["expiry", "root"], how="left", validate="many_to_one"
-    )
-    is_call = kept["is_call"].to_numpy(bool)
+    signed, name = signed_sizes(chain, convention, size)
+    terms = terms or chain_terms(chain)
+    keep = (signed != 0.0) & np.isfinite(terms.vol)
+    if not keep.any():
+        raise InputError(f"no contract has both a position under {name} and a usable vol: nothing to expose")
+    kept = chain.quotes.loc[keep]
+    kinds, counts = np.unique(terms.source[keep].astype(str), return_counts=True)
     return Book(
-        contracts=amount[keep] * CONVENTIONS[convention](is_call),
+        contracts=signed[keep],
         strike=kept["strike"].to_numpy(float),
-        is_call=is_call,
+        is_call=kept["is_call"].to_numpy(bool),
         expiry=pd.DatetimeIndex(kept["expiry"]),
-        vol=vols["vol"].to_numpy(float),
-        variance_years=terms["years"].to_numpy(float),
-        years=terms["years"].to_numpy(float),
-        discount=terms["discount"].to_numpy(float),
-        carry=terms["forward"].to_numpy(float) / chain.spot,
+        vol=terms.vol[keep],
+        variance_years=terms.years[keep],
+        years=terms.years[keep],
+        discount=terms.discount[keep],
+        carry=terms.forward[keep] / chain.spot,
         spot=chain.spot,
         as_of=chain.as_of,
-        convention=convention,
-        sources={str(k): int(v) for k, v in vols["source"].value_counts().items()},
+        convention=name,
+        sources={str(k): int(n) for k, n in zip(kinds, counts, strict=True)},
     )

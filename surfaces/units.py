@@ -6,9 +6,13 @@ At the border the unit is in the name: ``vol_pct``, ``bp_per_usd_bn``, ``gex_usd
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = [
     "BP_PER_USD_BN",
     "DAYS_PER_YEAR",
+    "EMINI_MULTIPLIER",
+    "GEX_UNITS",
     "MULTIPLIER",
     "ONE_PERCENT",
     "SESSIONS_PER_YEAR",
@@ -19,6 +23,9 @@ __all__ = [
 
 MULTIPLIER = 100.0
 """USD per index point of one index option."""
+
+EMINI_MULTIPLIER = 50.0
+"""USD per index point of one E-mini future."""
 
 ONE_PERCENT = 0.01
 VOL_POINT = 0.01
@@ -32,3 +39,11 @@ SESSION_MINUTES = 390.0
 SESSIONS_PER_YEAR = 252.0
 DAYS_PER_YEAR = 365.0
 """Discounting counts real time, ACT/365."""
+
+GEX_UNITS: dict[str, Callable[[float], float]] = {
+    "usd_per_1pct": lambda spot: 1.0,
+    "usd_per_10bp": lambda spot: 0.1,
+    "usd_per_point": lambda spot: 1.0 / (ONE_PERCENT * spot),
+    "eminis_per_1pct": lambda spot: 1.0 / (EMINI_MULTIPLIER * spot),
+}
+"""Unit → factor on GEX in USD per 1 %, given spot."""
