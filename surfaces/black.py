@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,12 +86,13 @@ def black_price(
         is_call: True for calls; all arguments broadcast.
 
     Returns:
-        V, in the precision of the inputs (NumPy in, NumPy out). With no time or no vol left: e^{-rT} × intrinsic.
+        V, in the precision of the inputs (NumPy in, NumPy out). With no time or no vol left: e^{-rT} ×
+        intrinsic. For live options ``jax.grad`` of it gives the greeks, to any order and at the strike too.
 
     Raises:
-        InputError: a concrete argument is NaN, infinite or out of range.
+        InputError: a concrete argument is NaN, infinite or out of range, or the shapes do not broadcast.
     """
-    _check(forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate)
+    _check(forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call)
     return evaluate(_price_kernel, forward, strike, expiry, vol, rate, is_call)
 
 
@@ -104,7 +105,7 @@ def black_greeks(
     delta e^{-rT} ω 1{ω(F−K) > 0} (half at the strike), its dual, and zero for every other greek: nothing
     is left to differentiate, and NaN is never returned.
     """
-    _check(forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate)
+    _check(forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call)
     return evaluate(_greeks_kernel, forward, strike, expiry, vol, rate, is_call)
 
 
@@ -116,60 +117,95 @@ def log_moneyness(forward: Any, strike: Any) -> Any:
     return jnp.where(near, jnp.log1p(distance), jnp.log(quotient))
 
 
-def _prepare(forward, strike, expiry, vol, rate):
-    """Broadcast, and split live options from those with nothing left to integrate over."""
-    forward, strike, expiry, vol, rate = jnp.broadcast_arrays(
-        *map(jnp.asarray, (forward, strike, expiry, vol, rate))
-    )
-    dtype = jnp.result_type(forward, strike, expiry, vol, rate, float)
-    forward, strike, expiry, vol, rate = (v.astype(dtype) for v in (forward, strike, expiry, vol, rate))
+class _Terms(NamedTuple):
+    """Broadcast arguments, with harmless stand-ins where there is nothing to integrate over."""
+
+    forward: jax.Array
+    strike: jax.Array
+    rate: jax.Array
+    sign: jax.Array
+    discount: jax.Array
+    dead: jax.Array
+    """no time or no vol is left"""
+    live: tuple[jax.Array, ...]
+    """forward, strike, years, vol"""
+
+
+def _prepare(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any, is_call: Any) -> _Terms:
+    numbers = jnp.broadcast_arrays(*map(jnp.asarray, (forward, strike, expiry, vol, rate)))
+    dtype = jnp.result_type(*numbers, float)
+    forward, strike, expiry, vol, rate = (v.astype(dtype) for v in numbers)
+    tiny = float(jnp.finfo(dtype).tiny)
+    forward, strike = _lifted(forward, tiny**0.25), _lifted(strike, tiny**0.25)
     years = jnp.maximum(expiry, 0.0)
-    smallest = np.sqrt(jnp.finfo(dtype).tiny)
-    # Compared so that NaN counts as live and reaches the result.
-    dead = (years <= smallest) | (vol <= smallest) | (strike <= 0.0) | (forward <= 0.0)
+    # Below tiny^¼ some power of time or vol in the greeks would overflow. Compared so that NaN counts as live
+    # and reaches the result.
+    dead = (years <= tiny**0.25) | (vol <= tiny**0.25)
     # Double where: the dead branch must not send NaN through a gradient.
     one = jnp.ones_like(forward)
     live = tuple(jnp.where(dead, one, v) for v in (forward, strike, years, vol))
-    return dead, live, forward, strike, jnp.exp(-rate * years), rate
+    sign = jnp.where(is_call, 1.0, -1.0).astype(dtype)
+    return _Terms(forward, strike, rate, sign, jnp.exp(-rate * years), dead, live)
 
 
-def _price(dead, live, forward, strike, discount, sign):
-    f, k, t, v = live
+def _lifted(value: Any, least: float) -> Any:
+    """A zero strike has no logarithm: one far below any price stands in for it, with the same derivatives."""
+    return value + jax.lax.stop_gradient(jnp.where(value <= 0.0, least - value, 0.0))
+
+
+def _distances(forward: Any, strike: Any, total_vol: Any) -> tuple[Any, Any]:
+    """d₁ and d₂."""
+    h = log_moneyness(forward, strike) / total_vol
+    return jnp.clip(h + 0.5 * total_vol, -_FAR, _FAR), jnp.clip(h - 0.5 * total_vol, -_FAR, _FAR)
+
+
+@jax.custom_jvp
+def _undiscounted(forward: Any, strike: Any, total_vol: Any, sign: Any) -> Any:
+    """Intrinsic value plus the out-of-the-money part, without the cancellation of F Φ(d₁) − K Φ(d₂)."""
     intrinsic = jnp.maximum(sign * (forward - strike), 0.0)
-    # Out-of-the-money part without the cancellation of F Φ(d₁) − K Φ(d₂); parity adds the rest.
-    time_value = jnp.sqrt(f) * jnp.sqrt(k) * normalised_black(-jnp.abs(log_moneyness(f, k)), v * jnp.sqrt(t))
-    return discount * (intrinsic + jnp.where(dead, 0.0, time_value))
+    x = -jnp.abs(log_moneyness(forward, strike))
+    return intrinsic + jnp.sqrt(forward) * jnp.sqrt(strike) * normalised_black(x, total_vol)
+
+
+@_undiscounted.defjvp
+def _undiscounted_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    # The price is smooth, its two parts are not: differentiated one by one they lose the kink at F = K.
+    forward, strike, total_vol, sign = primals
+    d1, d2 = _distances(forward, strike, total_vol)
+    slope = sign * (norm_cdf(sign * d1) * tangents[0] - norm_cdf(sign * d2) * tangents[1])
+    return _undiscounted(*primals), slope + forward * norm_pdf(d1) * tangents[2]
+
+
+def _price(terms: _Terms) -> Any:
+    f, k, t, v = terms.live
+    intrinsic = jnp.maximum(terms.sign * (terms.forward - terms.strike), 0.0)
+    return terms.discount * jnp.where(terms.dead, intrinsic, _undiscounted(f, k, v * jnp.sqrt(t), terms.sign))
 
 
 @jax.jit
 def _price_kernel(forward, strike, expiry, vol, rate, is_call):
-    dead, live, forward, strike, discount, _ = _prepare(forward, strike, expiry, vol, rate)
-    sign = jnp.where(is_call, 1.0, -1.0).astype(forward.dtype)
-    return _price(dead, live, forward, strike, discount, sign)
+    return _price(_prepare(forward, strike, expiry, vol, rate, is_call))
 
 
-def price_and_greeks(forward, strike, expiry, vol, rate, is_call) -> Greeks:
+def price_and_greeks(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any, is_call: Any) -> Greeks:
     """The greeks as plain jax expressions, for use inside other kernels; arguments as `black_greeks`."""
-    dead, live, forward, strike, discount, rate = _prepare(forward, strike, expiry, vol, rate)
-    sign = jnp.where(is_call, 1.0, -1.0).astype(forward.dtype)
-    f, k, t, v = live
+    terms = _prepare(forward, strike, expiry, vol, rate, is_call)
+    rate, sign, discount = terms.rate, terms.sign, terms.discount
+    f, k, t, v = terms.live
     root_t = jnp.sqrt(t)
     s = v * root_t
-    h = log_moneyness(f, k) / s
-    d1 = jnp.clip(h + 0.5 * s, -_FAR, _FAR)
-    d2 = jnp.clip(h - 0.5 * s, -_FAR, _FAR)
+    d1, d2 = _distances(f, k, s)
     density = discount * norm_pdf(d1)
-    price = _price(dead, live, forward, strike, discount, sign)
+    price = _price(terms)
     delta = sign * discount * norm_cdf(sign * d1)
     gamma = density / (f * s)
     vega = density * f * root_t
     product = d1 * d2
-    side = jnp.sign(forward - strike)
-    step = sign * discount * 0.5 * (1.0 + sign * side)
+    step = sign * discount * 0.5 * (1.0 + sign * jnp.sign(terms.forward - terms.strike))
     half_t = 0.5 / t
 
-    def settle(value, expired=0.0):
-        return jnp.where(dead, expired, value)
+    def settle(value: Any, expired: Any = 0.0) -> Any:
+        return jnp.where(terms.dead, expired, value)
 
     return Greeks(
         price=price,
@@ -195,29 +231,51 @@ _greeks_kernel = jax.jit(price_and_greeks)
 
 
 _ALLOWED = {
-    "forward": ("positive", lambda v: v > 0.0),
-    "strike": ("zero or positive", lambda v: v >= 0.0),
-    "expiry": ("years, zero or negative once expired", lambda v: np.ones_like(v, bool)),
-    "vol": ("an annual decimal such as 0.12, zero or positive", lambda v: v >= 0.0),
-    "rate": ("continuous per year, such as 0.04", lambda v: np.ones_like(v, bool)),
+    "forward": ("finite and positive", lambda v: v > 0.0),
+    "strike": ("finite and zero or positive", lambda v: v >= 0.0),
+    "expiry": ("finite years, zero or negative once expired", lambda v: np.ones_like(v, bool)),
+    "vol": ("a finite annual decimal such as 0.12, zero or positive", lambda v: v >= 0.0),
+    "rate": ("finite, continuous per year, such as 0.04", lambda v: np.ones_like(v, bool)),
+    "is_call": ("True for a call or False for a put", lambda v: (v == 0.0) | (v == 1.0)),
 }
 
 
 def _check(**arguments: Any) -> None:
     """Refuse concrete values outside their range; tracers have no value to look at."""
+    shapes = {name: np.shape(value) for name, value in arguments.items()}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+        raise InputError(
+            f"the shapes {listed} do not broadcast: give scalars or arrays of one shape"
+        ) from None
     for name, value in arguments.items():
         if is_traced(value):
             continue
-        try:
-            values = np.asarray(value, dtype=float)
-        except (TypeError, ValueError):
-            raise InputError(f"{name} must be numbers, got {value!r}") from None
+        values = _numbers(name, value)
         allowed, within = _ALLOWED[name]
         good = np.isfinite(values) & within(values)
         if not good.all():
             bad = values[~good].flat[0]
             count = int((~good).sum())
             raise InputError(
-                f"{name} must be finite and {allowed}; got {bad:g}"
-                + (f" ({count} such values)" if count > 1 else "")
+                f"{name} must be {allowed}; got {bad:g}" + (f" ({count} such values)" if count > 1 else "")
             )
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+        # NumPy would turn times into nanoseconds, texts into numbers, and drop an imaginary part.
+        if array.dtype.kind in "mMcSU":
+            raise TypeError
+        return np.asarray(array, float)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be {_ALLOWED[name][0]}; got {_brief(value)}") from None
+
+
+def _brief(value: Any) -> str:
+    dtype = getattr(value, "dtype", None)
+    text = repr(value) if dtype is None else f"values of type {dtype}"
+    return text if len(text) <= 60 else text[:57] + "..."

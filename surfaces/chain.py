@@ -12,9 +12,10 @@ import pandas as pd
 from gammawall.surfaces.clock import NEW_YORK, expiry_instant, is_session, session_bounds, to_new_york
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.forwards import imply_spot
-from gammawall.surfaces.readers import cboe_csv
+from gammawall.surfaces.readers import cboe_csv, frame, json_text, long_csv
+from gammawall.surfaces.readers.cells import LARGEST
 from gammawall.surfaces.readers.occ import OccFields, expiry_column, format_symbols, parse_symbols
-from gammawall.surfaces.readers.source import load_text
+from gammawall.surfaces.readers.source import RawChain, Request, load_text
 
 __all__ = ["QUOTE_COLUMNS", "ChainReport", "OptionChain", "read_chain"]
 
@@ -35,7 +36,7 @@ QUOTE_COLUMNS = (
 )
 _OPTIONAL = ("last", "volume", "vendor_vol", "vendor_delta", "vendor_gamma")
 _REQUIRED_NUMBERS = ("bid", "ask", "open_interest")
-_READERS = (cboe_csv,)
+_READERS = (json_text, cboe_csv, long_csv)
 _HEAD_CHARACTERS = 1 << 16
 
 
@@ -50,6 +51,8 @@ class ChainReport:
         rows_kept: contracts in the chain.
         dropped: contracts left out, by reason.
         open_interest_coverage: share of kept contracts whose open interest is above zero.
+        quality: kept contracts that are crossed, without a bid, an ask, a vendor vol, or with an open
+            interest of zero or unknown.
         notes: sentences about what was assumed or looks odd.
     """
 
@@ -59,6 +62,7 @@ class ChainReport:
     rows_kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     open_interest_coverage: float = 0.0
+    quality: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -82,7 +86,7 @@ class OptionChain:
     report: ChainReport = field(default_factory=ChainReport)
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.spot) and self.spot > 0):
+        if not 0 < self.spot <= LARGEST:
             raise InputError(f"spot is {self.spot}; it must be a finite index level above 0")
         _check_quotes(self.quotes)
         zones = {"as_of": self.as_of.tzinfo, "expiry": getattr(self.quotes["expiry"].dtype, "tz", None)}
@@ -93,66 +97,108 @@ class OptionChain:
                 )
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame, spot: float, as_of: str | dt.date) -> OptionChain:
+    def from_frame(
+        cls, frame: pd.DataFrame, spot: float | None = None, as_of: str | dt.date | None = None
+    ) -> OptionChain:
         """Chain from quotes already in memory.
 
         Args:
             frame: ``bid``, ``ask`` (points) and ``open_interest`` (contracts), and either ``symbol`` or all
                 of ``root``, ``expiry``, ``strike``, ``is_call``; the other columns of a chain when there are
-                any. An expiry at midnight is a date and becomes the settlement instant of its root.
-            spot: index level, points.
-            as_of: instant of the quotes, New York when naive.
+                any. An expiry at midnight is a date and becomes the settlement instant of its root. Or a
+                table in a vendor's own columns, as `read_chain` takes it.
+            spot: index level, points; by default the frame's own or implied by put-call parity.
+            as_of: instant of the quotes, New York when naive; by default the frame's own.
 
         Raises:
-            InputError: a missing column, or values that are no quotes.
+            InputError: a missing column, values that are no quotes, no date.
         """
-        return _assemble(_complete(frame), float(spot), to_new_york(as_of), ChainReport(rows_read=len(frame)))
+        return read_chain(frame, as_of=as_of, spot=spot)
 
 
 def read_chain(
-    path: str | os.PathLike[str], *, as_of: str | dt.date | None = None, spot: float | None = None
+    source: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    as_of: str | dt.date | None = None,
+    spot: float | None = None,
+    underlying: str | None = None,
 ) -> OptionChain:
-    """Read an option chain from a vendor's file; the format is told from the content.
+    """Read an option chain from a vendor's file or frame; the format is told from the content.
 
     Args:
-        path: a Cboe quote table saved as CSV, in any page language.
-        as_of: instant of the quotes; by default the file's own stamp less the vendor's delay.
-        spot: index level in points; by default the file's own, or, when ``as_of`` is given and the file has
-            none, the one implied by put-call parity.
+        source: a file, or a frame with the columns of one: a Cboe quote table saved as CSV in any page
+            language, JSON of Cboe or Yahoo, or any table or list of records whose columns
+            ``readers.columns.NAMES`` knows (yfinance, OptionMetrics, ORATS, OptionsDX, Databento, Polygon,
+            Tradier, Cboe DataShop). A name ending in ``.gz`` is unpacked.
+        as_of: instant of the quotes; by default the file's own stamp less the vendor's delay. Where a file
+            holds several, the last one at or before it on its day; a bare date means any time of that day.
+        spot: index level in points; by default the file's own, or the one implied by put-call parity.
+        underlying: which one, where the file holds several or does not say: ``SPX``.
 
     Returns:
-        The live contracts; expired ones are left out and counted in ``report.dropped``.
+        The live contracts; those left out are counted in ``report.dropped``.
 
     Raises:
-        InputError: no such file, a format that is not known, a damaged table (with its line number), or no
+        InputError: no such file, a format that is not known, a damaged table (with its line or path), or no
             spot or date in the file where none was given.
     """
-    name = os.fspath(path)
-    text = load_text(path)
-    reader = next((r for r in _READERS if r.matches(text[:_HEAD_CHARACTERS])), None)
-    if reader is None:
-        raise InputError(
-            f"{name} is not in a known format; a Cboe quote table saved as CSV is expected, one line per "
-            "strike that holds a call and a put symbol"
-        )
-    raw = reader.read(text, name)
-    stamp = raw.as_of if as_of is None else to_new_york(as_of)
+    given = None if as_of is None else to_new_york(as_of)
+    if isinstance(source, pd.DataFrame):
+        name, raw = "", _read_frame(source, Request("the frame", given, underlying))
+    else:
+        name = os.fspath(source)
+        raw = _read_text(load_text(source), Request(name, given, underlying))
+    stamp = given
+    if given is None or (raw.as_of is not None and given == given.normalize() == raw.as_of.normalize()):
+        stamp = raw.as_of
+    title = name or "the frame"
     if stamp is None:
+        trade = raw.latest_trade
+        hint = "" if trade is None else f"; its latest trade is of {trade:%Y-%m-%d %H:%M} New York"
         raise InputError(
-            f"{name} has no date line that can be read; give as_of= (and spot=, or it will be implied)"
+            f"{title} has no date line that can be read{hint}; give as_of= (and spot=, or it will be implied)"
         )
-    notes = list(raw.notes if as_of is None else (n for n in raw.notes if "as_of" not in n))
-    if as_of is not None and raw.as_of is not None:
-        notes.append(
-            f"as_of was given as {stamp:%Y-%m-%d %H:%M}; the file's own is {raw.as_of:%Y-%m-%d %H:%M}"
-        )
-    notes += _staleness(stamp)
-    level = raw.spot if spot is None else float(spot)
-    report = ChainReport(path=name, format=raw.format, rows_read=len(raw.quotes), notes=tuple(notes))
+    report = ChainReport(
+        path=name,
+        format=raw.format,
+        rows_read=len(raw.quotes) + sum(raw.dropped.values()),
+        dropped=raw.dropped,
+        notes=(*_time_notes(raw, stamp, given), *_staleness(stamp)),
+    )
     try:
-        return _assemble(raw.quotes, level, stamp, report)
+        return _assemble(raw.quotes, raw.spot if spot is None else float(spot), stamp, report)
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        raise InputError(f"{name}: {error}" if name else str(error)) from None
+
+
+def _read_frame(source: pd.DataFrame, request: Request) -> RawChain:
+    # The chain's own vocabulary keeps exact expiry instants; vendors' tables give dates.
+    if "is_call" in source or set(source.columns) <= set(QUOTE_COLUMNS):
+        return RawChain("frame", _complete(source), None, None)
+    return frame.read(source, request)
+
+
+def _read_text(text: str, request: Request) -> RawChain:
+    head = text[:_HEAD_CHARACTERS]
+    reader = next((r for r in _READERS if r.matches(head)), None)
+    if reader is None:
+        problem = long_csv.header_problem(head) or "no line names columns"
+        raise InputError(
+            f"{request.name} is not in a known format ({problem}); a Cboe quote table, a table with a header "
+            "and one row per contract or per strike, or JSON is expected"
+        )
+    return reader.read(text, request)
+
+
+def _time_notes(raw: RawChain, stamp: pd.Timestamp, given: pd.Timestamp | None) -> list[str]:
+    notes = [n for n in raw.notes if stamp is raw.as_of or "as_of is" not in n]
+    if given is not None and raw.as_of is not None and stamp is given:
+        notes.append(
+            f"as_of was given as {given:%Y-%m-%d %H:%M}; the file's own is {raw.as_of:%Y-%m-%d %H:%M}"
+        )
+    if raw.latest_trade is not None and raw.latest_trade > stamp:
+        notes.append(f"the latest trade listed, {raw.latest_trade:%Y-%m-%d %H:%M} New York, is after as_of")
+    return notes
 
 
 def _staleness(stamp: pd.Timestamp) -> list[str]:
@@ -166,7 +212,7 @@ def _staleness(stamp: pd.Timestamp) -> list[str]:
 def _assemble(
     quotes: pd.DataFrame, spot: float | None, as_of: pd.Timestamp, report: ChainReport
 ) -> OptionChain:
-    notes, dropped = list(report.notes), {}
+    notes, dropped = list(report.notes), dict(report.dropped)
     twice = quotes["symbol"].duplicated().to_numpy(bool)
     expired = ~twice & (quotes["expiry"] <= as_of).to_numpy(bool)
     if twice.any():
@@ -189,6 +235,18 @@ def _assemble(
         notes.append(
             f"{int(np.sum(bid > ask))} quotes are crossed (bid above ask), {unasked} without any ask"
         )
+    quality = {
+        "crossed": int(np.sum(bid > ask)),
+        "no bid": int(np.sum(bid == 0)),
+        "no ask": int(np.sum(ask == 0)),
+        "no vendor vol": int(np.sum(np.isnan(quotes["vendor_vol"].to_numpy(float)))),
+        "open interest zero": int(np.sum(size == 0)),
+        "open interest unknown": int(np.sum(np.isnan(size))),
+    }
+    if quality["open interest unknown"] == len(quotes):
+        notes.append("there is no open interest at all: exposures need size='volume' or another source")
+    elif quality["open interest unknown"]:
+        notes.append(f"{quality['open interest unknown']} contracts have no open interest: unknown, not 0")
     if spot is None:
         spot = imply_spot(quotes, as_of)
         notes.append(f"the file has no index level: {spot:.2f} is implied by put-call parity")
@@ -203,6 +261,7 @@ def _assemble(
             rows_kept=len(quotes),
             dropped=dropped,
             open_interest_coverage=float(np.mean(size > 0)),
+            quality=quality,
             notes=tuple(notes),
         ),
     )
@@ -275,10 +334,13 @@ def _check_quotes(quotes: pd.DataFrame) -> None:
     if quotes.empty:
         raise InputError("the chain has no quotes; at least one contract is needed")
     strike = _numbers(quotes, "strike")
-    _require(np.isfinite(strike) & (strike > 0), strike, "strike", "finite and above 0")
+    _require((strike > 0) & (strike <= LARGEST), strike, "strike", "finite and above 0")
     for name in _REQUIRED_NUMBERS:
         values = _numbers(quotes, name)
-        _require(np.isfinite(values) & (values >= 0), values, name, "finite and 0 or more")
+        good = (values >= 0) & (values <= LARGEST)
+        if name == "open_interest":
+            good |= np.isnan(values)
+        _require(good, values, name, f"finite, 0 or more and at most {LARGEST:g}")
     symbol = quotes["symbol"]
     _require(~symbol.duplicated().to_numpy(bool), symbol.to_numpy(), "symbol", "unique: one row per contract")
 

@@ -1,6 +1,6 @@
 """Dealers' exposures of a book: what a move of spot, vol or time makes their hedge do.
 
-Spot greeks of Black-76 with forward F = c S and discount D, per contract and times signed size n and multiplier m:
+Spot greeks of Black-76 with forward F = c S and discount D, times signed size n and multiplier m:
 
     GEX(S) = 0.01 S² Σ n m Γ          USD traded against a 1 % rise (dealers sell when positive)
     DEX(S) = S Σ n m Δ                USD delta of the options
@@ -11,7 +11,7 @@ Spot greeks of Black-76 with forward F = c S and discount D, per contract and ti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -61,19 +61,15 @@ def exposures(book: Book, *, spots: Any = None) -> Exposures:
     """
     if not len(book):
         raise InputError("the book is empty: there is nothing to expose")
-    grid = book.spot * np.linspace(0.88, 1.12, 481) if spots is None else np.asarray(spots, float)
-    if not (np.isfinite(grid) & (grid > 0.0)).all():
-        raise InputError(
-            f"spots must be positive; got {grid[~(grid > 0.0)][0] if (grid <= 0).any() else np.nan:g}"
-        )
+    grid = _spot_grid(book.spot * np.linspace(0.88, 1.12, 481) if spots is None else spots)
     frame = position_exposures(book)
     same_day = book.same_day()
     gex = frame["gex_usd_per_1pct"]
     frame["gex_calls_usd_per_1pct"] = gex.where(book.is_call, 0.0)
     frame["gex_puts_usd_per_1pct"] = gex.where(~book.is_call, 0.0)
-    totals = {name: float(frame[name].sum()) for name in frame}
-    totals["gex_0dte_usd_per_1pct"] = float(gex[same_day].sum())
-    totals["ex_0dte_gex_usd_per_1pct"] = float(gex[~same_day].sum())
+    totals = {str(name): float(np.sum(values)) for name, values in frame.items()}
+    totals["gex_0dte_usd_per_1pct"] = float(np.sum(gex[same_day]))
+    totals["ex_0dte_gex_usd_per_1pct"] = float(np.sum(gex[~same_day]))
     profile = pd.DataFrame(
         {
             "gex_usd_per_1pct": gex_at(book, grid),
@@ -82,13 +78,26 @@ def exposures(book: Book, *, spots: Any = None) -> Exposures:
         index=pd.Index(grid, name="spot"),
     )
     return Exposures(
-        by_strike=frame.groupby(pd.Index(book.strike, name="strike")).sum(),
-        by_expiry=frame[list(COLUMNS)].groupby(pd.DatetimeIndex(book.expiry, name="expiry")).sum(),
+        by_strike=_summed(frame, pd.Index(book.strike, name="strike")),
+        by_expiry=_summed(frame.loc[:, list(COLUMNS)], pd.DatetimeIndex(book.expiry, name="expiry")),
         totals=totals,
         profile=profile,
         convention=book.convention,
         spot=book.spot,
     )
+
+
+def _summed(frame: pd.DataFrame, key: pd.Index) -> pd.DataFrame:
+    return cast(pd.DataFrame, frame.groupby(key).sum())
+
+
+def _spot_grid(spots: Any) -> np.ndarray:
+    grid = np.atleast_1d(np.asarray(spots, float))
+    bad = grid[~(np.isfinite(grid) & (grid > 0.0))]
+    if grid.ndim != 1 or not grid.size or bad.size:
+        got = f"{bad[0]:g}" if bad.size else f"an array of shape {grid.shape}"
+        raise InputError(f"spots must be a column of positive index levels; got {got}")
+    return grid
 
 
 def position_exposures(book: Book) -> pd.DataFrame:
@@ -123,8 +132,11 @@ def position_exposures(book: Book) -> pd.DataFrame:
 def _gamma_sum(spots, log_strike, log_carry, s, units_discount_carry):
     """Σ n m Γ at each spot, with spot gamma Γ = D c φ(d₁)/(S s); [G]."""
     x = jnp.log(spots)[:, None]
+    # A position with no variance left has no gamma, not 0/0 of it.
+    live = s > 0.0
+    s = jnp.where(live, s, 1.0)
     d1 = (x + (log_carry - log_strike)[None, :]) / s[None, :] + 0.5 * s[None, :]
-    return jnp.sum(units_discount_carry / s * norm_pdf(d1), axis=1) / spots
+    return jnp.sum(jnp.where(live, units_discount_carry / s, 0.0) * norm_pdf(d1), axis=1) / spots
 
 
 def gex_at(book: Book, spots: Any) -> np.ndarray:
@@ -133,8 +145,11 @@ def gex_at(book: Book, spots: Any) -> np.ndarray:
     Args:
         book: dealers' positions.
         spots: index points, [G].
+
+    Raises:
+        InputError: a spot is not positive.
     """
-    grid = np.atleast_1d(np.asarray(spots, float))
+    grid = _spot_grid(spots)
     padded = np.pad(grid, (0, -grid.size % _SPOTS_AT_ONCE), mode="edge")
     terms = (
         np.log(book.strike),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
 
 from gammawall.surfaces.book import Book
-from gammawall.surfaces.exposures import Exposures, exposures, gex_at
+from gammawall.surfaces.exposures import Exposures, exposures, gex_at, position_exposures
 
 __all__ = ["Level", "Levels", "levels"]
+
+_ROUNDING = 1e-12
+_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,9 @@ def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
     exposed = exposed or exposures(book)
     table = exposed.by_strike
     strike, net = table.index.to_numpy(float), table["gex_usd_per_1pct"].to_numpy(float)
-    gross = table["gex_calls_usd_per_1pct"].abs().to_numpy() + table["gex_puts_usd_per_1pct"].abs().to_numpy()
+    # Position by position: long and short contracts of one strike are both gamma that is there.
+    size = np.abs(position_exposures(book)["gex_usd_per_1pct"].to_numpy(float))
+    gross = np.bincount(np.unique(book.strike, return_inverse=True)[1], weights=size)
     return Levels(
         zero_gamma=_crossings(book, exposed),
         call_wall=_largest(strike, np.where(strike >= book.spot, net, 0.0), net),
@@ -67,13 +74,25 @@ def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
 
 
 def _crossings(book: Book, exposed: Exposures) -> tuple[float, ...]:
-    spots = exposed.profile.index.to_numpy(float)
-    gex = exposed.profile["gex_usd_per_1pct"].to_numpy(float)
-    # Where no gamma is left at all the sign of what underflow leaves behind means nothing.
-    solid = np.abs(gex) > 1e-12 * np.abs(gex).max()
+    profile = exposed.profile.sort_index()
+    spots, gex = profile.index.to_numpy(float), profile["gex_usd_per_1pct"].to_numpy(float)
+    if spots.size < 2:
+        return ()
+    # In the last minutes gamma is narrower than the grid: its peaks join it.
+    narrow = book.total_vol < 2.0 * np.diff(np.log(spots)).max()
+    peaks = np.unique((book.strike / book.carry)[narrow])
+    peaks = peaks[(peaks > spots[0]) & (peaks < spots[-1])]
+    if peaks.size:
+        spots, gex = np.append(spots, peaks), np.append(gex, gex_at(book, peaks))
+        order = np.argsort(spots, kind="stable")
+        spots, gex = spots[order], gex[order]
+    # Where longs and shorts cancel to rounding, or nothing is left, the sign means nothing.
+    gross = gex_at(dataclasses.replace(book, contracts=np.abs(book.contracts)), spots)
+    solid = np.flatnonzero(np.abs(gex) > np.maximum(_ROUNDING * gross, _NOTHING * gross.max()))
     found = []
-    for i in np.flatnonzero((np.sign(gex[:-1]) * np.sign(gex[1:]) < 0.0) & solid[:-1] & solid[1:]):
-        found.append(brentq(lambda s: float(gex_at(book, s)[0]), spots[i], spots[i + 1], xtol=1e-6))
+    for i, j in pairwise(solid):
+        if gex[i] * gex[j] < 0.0:
+            found.append(brentq(lambda s: float(gex_at(book, s)[0]), spots[i], spots[j], xtol=1e-6))
     return tuple(found)
 
 
@@ -97,6 +116,8 @@ def _max_pain(book: Book) -> float | None:
         return None
     first = book.select(np.asarray(book.expiry == book.expiry.min()))
     strikes = np.unique(first.strike)
+    if not first.contracts.any():
+        return None
     sign = np.where(first.is_call, 1.0, -1.0)
     pays = np.maximum(sign * (strikes[:, None] - first.strike), 0.0) @ np.abs(first.contracts)
     return float(strikes[np.argmin(pays)])

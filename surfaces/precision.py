@@ -1,7 +1,8 @@
 """Precision follows the input, and nobody's global jax settings are touched.
 
 Outside a jax transformation a public function computes in float64 unless every array it was given is
-float32 or narrower. Python numbers are neutral. Inside ``jit``, ``vmap`` or ``grad`` the caller's tracers decide.
+float32 or narrower. Python numbers are neutral. Inside ``jit``, ``vmap`` or ``grad`` the caller's tracers
+decide.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 __all__ = ["concrete_dtype", "evaluate", "is_traced"]
 
 
 def is_traced(*values: Any) -> bool:
     """True when any value is a jax tracer, so that it has no number to look at yet."""
-    return any(isinstance(v, jax.core.Tracer) for v in values)
+    return any(isinstance(v, Tracer) for v in values)
 
 
 def concrete_dtype(values: Sequence[Any]) -> np.dtype:
     """Working dtype of concrete inputs: float32 if arrays were given and none is float64, else float64."""
-    strong = [np.dtype(v.dtype) for v in values if hasattr(v, "dtype")]
+    strong = [_numpy_dtype(v.dtype) for v in values if hasattr(v, "dtype")]
     floats = [d for d in strong if not np.issubdtype(d, np.integer) and d != np.bool_]
     narrow = bool(floats) and all(d.itemsize <= 4 for d in floats)
     return np.dtype(np.float32 if narrow else np.float64)
@@ -42,11 +44,20 @@ def evaluate(kernel: Callable[..., Any], *values: Any) -> Any:
         return kernel(*values)
     dtype = concrete_dtype(values)
     ready = [_as_array(v, dtype) for v in values]
-    with jax.enable_x64(dtype == np.float64):
+    with jax.enable_x64(bool(dtype == np.float64)):
         result = kernel(*ready)
+        if is_traced(*jax.tree_util.tree_leaves(result)):
+            # Called with plain numbers inside somebody's transformation: they are constants there.
+            with jax.ensure_compile_time_eval():
+                result = kernel(*ready)
     if any(isinstance(v, jax.Array) for v in values):
         return result
     return jax.tree_util.tree_map(np.asarray, result)
+
+
+def _numpy_dtype(dtype: Any) -> np.dtype:
+    # pandas' nullable and arrow columns have dtypes of their own.
+    return dtype if isinstance(dtype, np.dtype) else np.dtype(getattr(dtype, "numpy_dtype", np.float64))
 
 
 def _as_array(value: Any, dtype: np.dtype) -> Any:

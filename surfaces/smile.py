@@ -8,7 +8,7 @@ import pandas as pd
 from gammawall.surfaces.chain import OptionChain
 from gammawall.surfaces.implied import implied_vol
 
-__all__ = ["quote_vols"]
+__all__ = ["quote_bands", "quote_vols"]
 
 
 def quote_vols(chain: OptionChain, forwards: pd.DataFrame) -> pd.DataFrame:
@@ -62,3 +62,31 @@ def _slice_vols(
     vols = inverted[known][first]
     source = np.where(np.isin(strike, strikes), "mid", "interpolated")
     return np.interp(strike, strikes, vols), source
+
+
+def quote_bands(chain: OptionChain, forwards: pd.DataFrame) -> pd.DataFrame:
+    """Bid, mid and ask vols of the out-of-the-money quotes of a chain.
+
+    Args:
+        chain: quotes.
+        forwards: the table of `imply_forwards`.
+
+    Returns:
+        One row per out-of-the-money quote with a bid and three vols: ``expiry``, ``root``, ``strike``,
+        ``years``, ``forward``, ``bid_vol``, ``mid_vol``, ``ask_vol`` (annual decimals on ACT/365).
+    """
+    quotes = chain.quotes
+    terms = quotes[["expiry", "root"]].merge(
+        forwards, on=["expiry", "root"], how="left", validate="many_to_one"
+    )
+    forward, years = terms["forward"].to_numpy(float), terms["years"].to_numpy(float)
+    rate = -np.log(terms["discount"].to_numpy(float)) / years
+    strike, is_call = quotes["strike"].to_numpy(float), quotes["is_call"].to_numpy(bool)
+    bid, ask = quotes["bid"].to_numpy(float), quotes["ask"].to_numpy(float)
+    good = (is_call == (strike >= forward)) & (bid > 0.0) & (ask >= bid)
+    table = quotes.loc[good, ["expiry", "root", "strike"]].assign(years=years[good], forward=forward[good])
+    for name, price in (("bid_vol", bid), ("mid_vol", 0.5 * (bid + ask)), ("ask_vol", ask)):
+        table[name] = implied_vol(
+            price[good], forward[good], strike[good], years[good], rate[good], is_call=is_call[good]
+        ).vol
+    return table.dropna(subset=["bid_vol", "mid_vol", "ask_vol"]).reset_index(drop=True)

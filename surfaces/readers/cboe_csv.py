@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.readers.cells import NUMBER, number, number_column
 from gammawall.surfaces.readers.occ import OCC_PATTERN, OccFields, expiry_column, parse_symbols
-from gammawall.surfaces.readers.source import RawChain
+from gammawall.surfaces.readers.source import RawChain, Request
 from gammawall.surfaces.readers.stamp import find_stamp
 
 __all__ = ["DELAY_MINUTES", "FORMAT", "matches", "read"]
@@ -56,8 +57,6 @@ _LAYOUT = (*_HEADER, "puts", *_HEADER[1:10])
 _REQUIRED = ("bid", "ask", "open_interest")
 _LEVEL = re.compile(r":\s*(\d[\d.,]*)")
 _CLOCK_TIME = re.compile(r"\d:\d\d")
-_THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 class _Table(NamedTuple):
@@ -78,16 +77,17 @@ def _separator(line: str) -> str | None:
     return next((s for s in _SEPARATORS if _call_column(line.split(s)) is not None), None)
 
 
-def read(text: str, name: str) -> RawChain:
+def read(text: str, request: Request) -> RawChain:
     """Quotes of a Cboe quote table.
 
     Args:
         text: the whole file.
-        name: its path, for messages.
+        request: its path, for messages.
 
     Raises:
         InputError: a damaged or unexpected table, with its line number.
     """
+    name = request.name
     table = _split(text, name)
     _check_header(table)
     call, put = (_symbols(table, shift, kind) for shift, kind in ((0, "call"), (_PUT_OFFSET, "put")))
@@ -160,12 +160,10 @@ def _split(text: str, name: str) -> _Table:
 
 def _check_before(before: list[str], name: str, separator: str) -> None:
     # A damaged first row must not pass for a header.
-    for number, line in enumerate(before, start=1):
-        numeric = sum(bool(_NUMBER.fullmatch(cell.strip())) for cell in line.split(separator))
+    for at, line in enumerate(before, start=1):
+        numeric = sum(bool(NUMBER.fullmatch(cell.strip())) for cell in line.split(separator))
         if _LOOKS_LIKE_SYMBOL.search(line) or numeric > 4:
-            raise InputError(
-                f"{name}, line {number}: a row of quotes with unreadable symbols: got {line[:60]!r}"
-            )
+            raise InputError(f"{name}, line {at}: a row of quotes with unreadable symbols: got {line[:60]!r}")
 
 
 def _check_header(table: _Table) -> None:
@@ -194,7 +192,7 @@ def _symbols(table: _Table, shift: int, kind: str) -> OccFields:
 
 
 def _check_pairs(table: _Table, call: OccFields, put: OccFields) -> None:
-    strikes = _numbers(table.columns[table.call + _PUT_OFFSET - 1], table.decimal_comma)
+    strikes = number_column(table.columns[table.call + _PUT_OFFSET - 1], decimal_comma=table.decimal_comma)
     apart = (call.root != put.root) | (call.date != put.date) | (call.strike != put.strike)
     wrong = apart | ~(np.abs(strikes - call.strike) < 5e-4) | ~(strikes > 0)
     if wrong.any():
@@ -214,7 +212,7 @@ def _side(table: _Table, first: int, kind: str) -> dict[str, Any]:
         if field in ("symbol", "net"):
             continue
         cells = table.columns[first + i]
-        values = _numbers(cells, table.decimal_comma)
+        values = number_column(cells, decimal_comma=table.decimal_comma)
         bad = ~(values >= 0) if field in _REQUIRED else np.zeros(len(values), bool)
         if bad.any():
             at = int(np.argmax(bad))
@@ -225,27 +223,6 @@ def _side(table: _Table, first: int, kind: str) -> dict[str, Any]:
         columns[field] = values
     columns["vendor_vol"] = np.where(columns["vendor_vol"] > 0, columns["vendor_vol"], np.nan)
     return columns
-
-
-def _numbers(cells: tuple[str, ...], decimal_comma: bool) -> np.ndarray:
-    # The quick way accepts a few spellings that are not numbers ("nan", "1_0"): those end as NaN below.
-    try:
-        values = np.array(cells).astype(float)
-        if not any("_" in cell for cell in cells):
-            return np.where(np.isfinite(values), values, np.nan)
-    except ValueError:
-        pass
-    return np.array([_number(cell, decimal_comma) for cell in cells])
-
-
-def _number(cell: str, decimal_comma: bool) -> float:
-    cell = cell.strip()
-    if decimal_comma:
-        cell = cell.translate(str.maketrans(",.", ".,"))
-    if _THOUSANDS.fullmatch(cell):
-        cell = cell.replace(",", "")
-    value = float(cell) if _NUMBER.fullmatch(cell) else np.nan
-    return value if np.isfinite(value) else np.nan
 
 
 def _check_shape(table: _Table, quotes: pd.DataFrame) -> None:
@@ -278,5 +255,5 @@ def _level(lines: list[str], decimal_comma: bool) -> float | None:
     found = next((match for line in lines if (match := _LEVEL.search(line))), None)
     if found is None:
         return None
-    values = (_number(found[1].rstrip(",."), comma) for comma in {decimal_comma, False})
+    values = (number(found[1].rstrip(",."), decimal_comma=comma) for comma in {decimal_comma, False})
     return next((value for value in values if value > 0), None)

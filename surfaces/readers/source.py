@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import codecs
+import gzip
+import io
 import os
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["LARGEST_BYTES", "RawChain", "load_text"]
+__all__ = ["LARGEST_BYTES", "RawChain", "Request", "load_text"]
 
 LARGEST_BYTES = 512 * 2**20
+_GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK = 2**20
+# Quote files shrink 5 to 30 times; a bomb, a thousand times.
+_LARGEST_RATIO = 200
+_SMALLEST_BOMB = 32 * 2**20
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -26,6 +34,8 @@ class RawChain:
         spot: index level, or None when the file has none.
         as_of: tz-aware instant of the quotes, or None when the file has none.
         notes: sentences about what was assumed.
+        dropped: contracts listed in the file but not in ``quotes``, by reason.
+        latest_trade: time of the last trade listed, a hint where ``as_of`` is missing.
     """
 
     format: str
@@ -33,10 +43,27 @@ class RawChain:
     spot: float | None
     as_of: pd.Timestamp | None
     notes: tuple[str, ...] = ()
+    dropped: dict[str, int] = field(default_factory=dict)
+    latest_trade: pd.Timestamp | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller said about a file.
+
+    Args:
+        name: the file's path, for messages and, for one vendor, the underlying's name.
+        as_of: New York instant of the quotes wanted; midnight means any time of that day.
+        underlying: the underlying wanted, such as ``SPX``.
+    """
+
+    name: str
+    as_of: pd.Timestamp | None = None
+    underlying: str | None = None
 
 
 def load_text(path: str | os.PathLike[str]) -> str:
-    """Whole text of a quote file, UTF-8 or UTF-16 with its mark.
+    """Whole text of a quote file, UTF-8 or UTF-16 with its mark; unpacked when the name ends in ``.gz``.
 
     Raises:
         InputError: missing, unreadable, empty, too large, binary or in another encoding.
@@ -55,9 +82,27 @@ def load_text(path: str | os.PathLike[str]) -> str:
         raise InputError(f"{name} does not exist; check the path") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read: {error}") from None
+    if name.lower().endswith(".gz") and data.startswith(_GZIP_MAGIC):
+        data = _unpack(name, data)
     if not data.strip():
         raise InputError(f"{name} is empty; download the quote table again")
     return _decode(name, data)
+
+
+def _unpack(name: str, data: bytes) -> bytes:
+    text, allowed = bytearray(), min(LARGEST_BYTES, max(_SMALLEST_BOMB, _LARGEST_RATIO * len(data)))
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            while chunk := stream.read(_CHUNK):
+                text += chunk
+                if len(text) > allowed:
+                    raise InputError(
+                        f"{name} unpacks to more than {allowed / 2**20:.0f} MiB, which no quote file of "
+                        f"{len(data) / 2**20:.2g} MiB does: unpack and check it yourself"
+                    )
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{name} cannot be unpacked: {error}; download it again") from None
+    return bytes(text)
 
 
 def _decode(name: str, data: bytes) -> str:
@@ -69,7 +114,7 @@ def _decode(name: str, data: bytes) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{name}, line {line}: not UTF-8 text (byte 0x{data[error.start]:02x}) but compressed, binary or "
-            "in another encoding; unpack it or save it as UTF-8"
+            "in another encoding; unpack it (or name it .gz) or save it as UTF-8"
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
