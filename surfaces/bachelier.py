@@ -7,21 +7,30 @@ Source: Bachelier (1900), Théorie de la spéculation; the greeks are its deriva
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
 from gammawall.surfaces.black import Greeks
-from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.normal import erfcx, norm_cdf, norm_pdf
-from gammawall.surfaces.precision import evaluate, is_traced
+from gammawall.surfaces.precision import evaluate
 
 __all__ = ["bachelier_greeks", "bachelier_price"]
 
 _FAR = 40.0
 """φ(40) is zero in float64."""
+
+_ALLOWED = {
+    "forward": ("finite", anything),
+    "strike": ("finite", anything),
+    "expiry": ("finite years, zero or negative once expired", anything),
+    "vol": ("finite, index points per √year, zero or positive", lambda v: v >= 0.0),
+    "rate": ("finite, continuous per year, such as 0.04", anything),
+    "is_call": CALL_FLAG,
+}
 
 
 def bachelier_price(
@@ -43,7 +52,10 @@ def bachelier_price(
     Raises:
         InputError: a concrete argument is NaN or infinite, or a vol is negative.
     """
-    return bachelier_greeks(forward, strike, expiry, vol, rate, is_call=is_call).price
+    check_arguments(
+        _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
+    )
+    return evaluate(_price_kernel, forward, strike, expiry, vol, rate, is_call)
 
 
 def bachelier_greeks(
@@ -53,48 +65,77 @@ def bachelier_greeks(
 
     Arguments and errors as `bachelier_price`; vega is per point of vol.
     """
-    for name, value in {
-        "forward": forward,
-        "strike": strike,
-        "expiry": expiry,
-        "vol": vol,
-        "rate": rate,
-    }.items():
-        if is_traced(value):
-            continue
-        values = np.asarray(value, float)
-        good = np.isfinite(values) & ((values >= 0.0) if name == "vol" else True)
-        if not good.all():
-            allowed = "finite and zero or positive" if name == "vol" else "finite"
-            raise InputError(f"{name} must be {allowed}; got {values[~good].flat[0]:g}")
+    check_arguments(
+        _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
+    )
     return evaluate(_greeks_kernel, forward, strike, expiry, vol, rate, is_call)
 
 
-def _time_value(distance: Any, s: Any) -> Any:
-    """s [φ(|d|) − |d| Φ(−|d|)], written with erfcx so that far strikes lose only d² ε."""
-    return s * norm_pdf(distance) * (1.0 - distance * np.sqrt(0.5 * np.pi) * erfcx(distance * np.sqrt(0.5)))
+@jax.custom_jvp
+def _undiscounted(gap: Any, s: Any, sign: Any) -> Any:
+    """Intrinsic value plus s [φ(|d|) − |d| Φ(−|d|)], with erfcx so that far strikes lose only d² ε."""
+    d = jnp.minimum(jnp.abs(gap / s), _FAR)
+    time_value = s * norm_pdf(d) * (1.0 - d * np.sqrt(0.5 * np.pi) * erfcx(d * np.sqrt(0.5)))
+    return jnp.maximum(sign * gap, 0.0) + time_value
+
+
+@_undiscounted.defjvp
+def _undiscounted_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    # The price is smooth, its two parts are not: differentiated one by one they lose the kink at F = K.
+    gap, s, sign = primals
+    d = jnp.clip(gap / s, -_FAR, _FAR)
+    return _undiscounted(*primals), sign * norm_cdf(sign * d) * tangents[0] + norm_pdf(d) * tangents[1]
+
+
+class _Terms(NamedTuple):
+    """Broadcast arguments, with harmless stand-ins where there is nothing to integrate over."""
+
+    gap: jax.Array
+    """F − K"""
+    years: jax.Array
+    vol: jax.Array
+    rate: jax.Array
+    sign: jax.Array
+    discount: jax.Array
+    dead: jax.Array
+    """no time or no vol is left"""
+
+
+def _prepare(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any, is_call: Any) -> _Terms:
+    numbers = jnp.broadcast_arrays(*map(jnp.asarray, (forward, strike, expiry, vol, rate)))
+    dtype = jnp.result_type(*numbers, float)
+    forward, strike, expiry, vol, rate = (v.astype(dtype) for v in numbers)
+    least = float(jnp.finfo(dtype).tiny) ** 0.25
+    years = jnp.maximum(expiry, 0.0)
+    # Below tiny^¼ some power of time or vol in the greeks would overflow. Compared so that NaN counts as live
+    # and reaches the result.
+    dead = (years <= least) | (vol <= least)
+    sign = jnp.where(is_call, 1.0, -1.0).astype(dtype)
+    live = (jnp.where(dead, 1.0, years), jnp.where(dead, 1.0, vol))
+    return _Terms(forward - strike, *live, rate, sign, jnp.exp(-rate * years), dead)
+
+
+def _price(terms: _Terms) -> Any:
+    intrinsic = jnp.maximum(terms.sign * terms.gap, 0.0)
+    live = _undiscounted(terms.gap, terms.vol * jnp.sqrt(terms.years), terms.sign)
+    return terms.discount * jnp.where(terms.dead, intrinsic, live)
+
+
+@jax.jit
+def _price_kernel(forward, strike, expiry, vol, rate, is_call):
+    return _price(_prepare(forward, strike, expiry, vol, rate, is_call))
 
 
 @jax.jit
 def _greeks_kernel(forward, strike, expiry, vol, rate, is_call):
-    forward, strike, expiry, vol, rate = jnp.broadcast_arrays(
-        *map(jnp.asarray, (forward, strike, expiry, vol, rate))
-    )
-    dtype = jnp.result_type(forward, strike, expiry, vol, rate, float)
-    forward, strike, expiry, vol, rate = (v.astype(dtype) for v in (forward, strike, expiry, vol, rate))
-    sign = jnp.where(is_call, 1.0, -1.0).astype(dtype)
-    years = jnp.maximum(expiry, 0.0)
-    smallest = np.sqrt(jnp.finfo(dtype).tiny)
-    # Compared so that NaN counts as live and reaches the result.
-    dead = (years <= smallest) | (vol <= smallest)
-    t, v = jnp.where(dead, 1.0, years), jnp.where(dead, 1.0, vol)
-    discount, root_t = jnp.exp(-rate * years), jnp.sqrt(t)
-    gap, s = forward - strike, v * root_t
+    terms = _prepare(forward, strike, expiry, vol, rate, is_call)
+    gap, t, v, rate, sign, discount, dead = terms
+    root_t = jnp.sqrt(t)
+    s = v * root_t
     d = jnp.clip(gap / s, -_FAR, _FAR)
     square, half_t = d * d, 0.5 / t
     density = discount * norm_pdf(d)
-    intrinsic = jnp.maximum(sign * gap, 0.0)
-    price = discount * (intrinsic + jnp.where(dead, 0.0, _time_value(jnp.abs(d), s)))
+    price = _price(terms)
     delta, vega, gamma = sign * discount * norm_cdf(sign * d), density * root_t, density / s
     step = sign * discount * 0.5 * (1.0 + sign * jnp.sign(gap))
 

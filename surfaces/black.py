@@ -13,14 +13,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
 from gammawall.surfaces.normal import norm_cdf, norm_pdf
 from gammawall.surfaces.normalised import normalised_black
-from gammawall.surfaces.precision import evaluate, is_traced
+from gammawall.surfaces.precision import evaluate
 
 __all__ = ["Greeks", "black_greeks", "black_price", "log_moneyness", "price_and_greeks"]
+
+_ALLOWED = {
+    "forward": ("finite and positive", lambda v: v > 0.0),
+    "strike": ("finite and zero or positive", lambda v: v >= 0.0),
+    "expiry": ("finite years, zero or negative once expired", anything),
+    "vol": ("a finite annual decimal such as 0.12, zero or positive", lambda v: v >= 0.0),
+    "rate": ("finite, continuous per year, such as 0.04", anything),
+    "is_call": CALL_FLAG,
+}
 
 _FAR = 40.0
 """φ(40) is zero in float64: standardised distances are clipped there so that 0 × ∞ cannot arise."""
@@ -92,7 +100,9 @@ def black_price(
     Raises:
         InputError: a concrete argument is NaN, infinite or out of range, or the shapes do not broadcast.
     """
-    _check(forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call)
+    check_arguments(
+        _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
+    )
     return evaluate(_price_kernel, forward, strike, expiry, vol, rate, is_call)
 
 
@@ -105,7 +115,9 @@ def black_greeks(
     delta e^{-rT} ω 1{ω(F−K) > 0} (half at the strike), its dual, and zero for every other greek: nothing
     is left to differentiate, and NaN is never returned.
     """
-    _check(forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call)
+    check_arguments(
+        _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
+    )
     return evaluate(_greeks_kernel, forward, strike, expiry, vol, rate, is_call)
 
 
@@ -228,54 +240,3 @@ def price_and_greeks(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any
 
 
 _greeks_kernel = jax.jit(price_and_greeks)
-
-
-_ALLOWED = {
-    "forward": ("finite and positive", lambda v: v > 0.0),
-    "strike": ("finite and zero or positive", lambda v: v >= 0.0),
-    "expiry": ("finite years, zero or negative once expired", lambda v: np.ones_like(v, bool)),
-    "vol": ("a finite annual decimal such as 0.12, zero or positive", lambda v: v >= 0.0),
-    "rate": ("finite, continuous per year, such as 0.04", lambda v: np.ones_like(v, bool)),
-    "is_call": ("True for a call or False for a put", lambda v: (v == 0.0) | (v == 1.0)),
-}
-
-
-def _check(**arguments: Any) -> None:
-    """Refuse concrete values outside their range; tracers have no value to look at."""
-    shapes = {name: np.shape(value) for name, value in arguments.items()}
-    try:
-        np.broadcast_shapes(*shapes.values())
-    except ValueError:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
-        raise InputError(
-            f"the shapes {listed} do not broadcast: give scalars or arrays of one shape"
-        ) from None
-    for name, value in arguments.items():
-        if is_traced(value):
-            continue
-        values = _numbers(name, value)
-        allowed, within = _ALLOWED[name]
-        good = np.isfinite(values) & within(values)
-        if not good.all():
-            bad = values[~good].flat[0]
-            count = int((~good).sum())
-            raise InputError(
-                f"{name} must be {allowed}; got {bad:g}" + (f" ({count} such values)" if count > 1 else "")
-            )
-
-
-def _numbers(name: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-        # NumPy would turn times into nanoseconds, texts into numbers, and drop an imaginary part.
-        if array.dtype.kind in "mMcSU":
-            raise TypeError
-        return np.asarray(array, float)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be {_ALLOWED[name][0]}; got {_brief(value)}") from None
-
-
-def _brief(value: Any) -> str:
-    dtype = getattr(value, "dtype", None)
-    text = repr(value) if dtype is None else f"values of type {dtype}"
-    return text if len(text) <= 60 else text[:57] + "..."

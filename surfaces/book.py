@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
 from gammawall.surfaces.chain import OptionChain
 from gammawall.surfaces.clock import VarianceClock, calendar_years, to_new_york
 from gammawall.surfaces.conventions import Shares, SignedFlow, signed_sizes
@@ -144,21 +145,19 @@ class Book:
         instants = pd.DatetimeIndex(
             [new_york(e, "expiry") for e in np.atleast_1d(np.asarray(expiry, object))]
         )
+        given = np.arange(len(instants)) if len(instants) > 1 else 0
+        check_arguments(_ALLOWED, contracts=contracts, strike=strike, vol=vol, is_call=is_call, expiry=given)
+        growth = rate if carry_rate is None else carry_rate
+        check_arguments(_ALLOWED, spot=spot, rate=rate, carry_rate=growth, multiplier=multiplier)
         columns = np.broadcast_arrays(
             np.asarray(contracts, float),
             np.asarray(strike, float),
             np.asarray(vol, float),
             np.asarray(is_call, bool),
-            np.arange(len(instants)),
+            given,
         )
         size, strikes, vols, calls, index = (np.atleast_1d(c).ravel().copy() for c in columns)
         expiries = instants[index]
-        require("contracts", size, np.isfinite(size), "finite")
-        require("strike", strikes, np.isfinite(strikes) & (strikes > 0.0), "positive")
-        require("vol", vols, np.isfinite(vols) & (vols > 0.0), "positive, an annual decimal such as 0.12")
-        require(
-            "spot", np.asarray([spot], float), np.isfinite([spot]) & (np.asarray([spot]) > 0.0), "positive"
-        )
         late = expiries <= now
         if late.any():
             raise InputError(
@@ -166,7 +165,6 @@ class Book:
             )
         years = calendar_years(now, expiries)
         variance_years = np.asarray((clock or VarianceClock()).variance_years(now, expiries), float)
-        growth = rate if carry_rate is None else carry_rate
         return cls(
             contracts=size,
             strike=strikes,
@@ -183,6 +181,22 @@ class Book:
         )
 
 
+def _single(value: np.ndarray) -> np.ndarray:
+    return np.full(value.shape, value.ndim == 0)
+
+
+_ALLOWED = {
+    "contracts": ("finite, + where dealers are long", anything),
+    "strike": ("finite and positive", lambda v: v > 0.0),
+    "vol": ("a finite annual decimal such as 0.12, positive", lambda v: v > 0.0),
+    "is_call": CALL_FLAG,
+    "expiry": ("one instant or one per position", anything),
+    "spot": ("one finite positive number", lambda v: (v > 0.0) & _single(v)),
+    "rate": ("one finite number per year, such as 0.04", _single),
+    "carry_rate": ("one finite number per year, such as 0.03", _single),
+    "multiplier": ("one finite positive number, USD per index point", lambda v: (v > 0.0) & _single(v)),
+}
+
 _ARRAYS = ("contracts", "strike", "is_call", "expiry", "vol", "variance_years", "years", "discount", "carry")
 
 
@@ -194,12 +208,6 @@ def new_york(instant: Any, name: str = "instant") -> pd.Timestamp:
         raise InputError(
             f"{name} must be a date and time such as 2026-01-28T16:00:00; got {instant!r}"
         ) from None
-
-
-def require(name: str, values: np.ndarray, good: np.ndarray, allowed: str) -> None:
-    """Refuse an array with the first offending value named."""
-    if not good.all():
-        raise InputError(f"{name} must be {allowed}; got {values[~good].flat[0]:g}")
 
 
 @dataclass(frozen=True, eq=False)

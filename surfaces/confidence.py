@@ -30,8 +30,9 @@ def bootstrap_levels(book: Book, *, draws: int = 400, seed: int = 0, span: float
 
     Returns:
         Rows ``zero_gamma`` (the crossing nearest to spot), ``call_wall``, ``put_wall``, ``abs_gamma``;
-        columns ``low``, ``median``, ``high`` (5, 50 and 95 % of the draws that have the level), ``found`` (share of
-        draws that have it) and ``agreement`` (share of those draws within 0.25 % of spot of the median).
+        columns ``low``, ``median``, ``high`` (5, 50 and 95 % of the draws that have the level), ``found``
+        (share of draws that have it) and ``agreement`` (share of those draws within 0.25 % of spot of the
+        median).
 
     Raises:
         InputError: the book is empty, or draws is not positive.

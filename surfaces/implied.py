@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.surfaces.arguments import CALL_FLAG, check_arguments, check_shapes
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.normal import horner, norm_cdf, norm_pdf, odd_ratio
 from gammawall.surfaces.normalised import normalised_black_pair, normalised_vega
@@ -119,15 +120,9 @@ def implied_vol(
         rational*; the start is the Bachelier vol, made lognormal as in Hagan et al. (2002).
     """
     values = (price, forward, strike, expiry, rate, is_call)
-    shapes = [np.shape(v) for v in values]
-    try:
-        np.broadcast_shapes(*shapes)
-    except ValueError:
-        names = ("price", "forward", "strike", "expiry", "rate", "is_call")
-        listed = ", ".join(f"{n} {s}" for n, s in zip(names, shapes, strict=True))
-        raise InputError(
-            f"implied_vol: the shapes {listed} do not broadcast: give scalars or arrays of one shape"
-        ) from None
+    # Numbers out of range are a matter of the status, element by element.
+    check_shapes(price=price, forward=forward, strike=strike, expiry=expiry, rate=rate, is_call=is_call)
+    check_arguments({"is_call": CALL_FLAG}, is_call=is_call)
     result = evaluate(_implied_vol, *values)
     if throw:
         _raise_on_failure(result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import mpmath as mp
 import numpy as np
@@ -41,8 +43,12 @@ def test_every_greek_is_the_derivative_of_the_price(sign):
                 want = -want if orders[2] else want
                 got = float(getattr(greeks, name))
                 s = v * np.sqrt(t)
-                scale = abs(float(want)) + 1e-3 * abs(float(getattr(greeks, "gamma"))) * s ** (2 - orders[0] - orders[1]) \
-                    / (t ** orders[2] * v ** orders[3])  # fmt: skip
+                size = (
+                    abs(float(greeks.gamma))
+                    * s ** (2 - orders[0] - orders[1])
+                    / (t ** orders[2] * v ** orders[3])
+                )
+                scale = abs(float(want)) + 1e-3 * size
                 assert abs(got - float(want)) <= 1e-12 * scale, (name, f, k, t, v, r, got, float(want))
 
 
@@ -74,7 +80,27 @@ def test_parity_and_gradient():
     assert abs(slope - bachelier_greeks(90.0, k, 0.5, 12.0, 0.03).delta) < 1e-12
 
 
-@pytest.mark.parametrize(("name", "value"), [("vol", -1.0), ("forward", np.nan), ("expiry", np.inf)])
+def test_gradient_at_the_strike_keeps_its_kink():
+    with jax.enable_x64(True):
+        for is_call, delta in ((True, 0.5), (False, -0.5)):
+            price = functools.partial(bachelier_price, strike=100.0, expiry=1.0, vol=10.0, is_call=is_call)
+            assert abs(jax.grad(price)(100.0) - delta) < 1e-14
+            assert (
+                abs(jax.grad(jax.grad(price))(100.0) - bachelier_greeks(100.0, 100.0, 1.0, 10.0).gamma)
+                < 1e-14
+            )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("is_call", -1),
+        ("is_call", "put"),
+        ("vol", -1.0),
+        ("forward", np.nan),
+        ("expiry", np.inf),
+    ],
+)
 def test_bad_values_are_named(name, value):
     arguments = {"forward": 1.0, "strike": 1.0, "expiry": 1.0, "vol": 1.0} | {name: value}
     with pytest.raises(InputError, match=name):
