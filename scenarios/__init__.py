@@ -8,7 +8,8 @@ if __name__ != "gammawall.scenarios":
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gammawall.scenarios.files import library, load
+    from gammawall.scenarios.catalogue import library
+    from gammawall.scenarios.files import load
     from gammawall.scenarios.report import write_report
     from gammawall.scenarios.results import Result
     from gammawall.scenarios.runner import run
@@ -19,7 +20,7 @@ __all__ = ["Result", "Scenario", "library", "load", "run", "write_report"]
 _HOME = {
     "Result": "results",
     "Scenario": "schema",
-    "library": "files",
+    "library": "catalogue",
     "load": "files",
     "run": "runner",
     "write_report": "report",

@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.schema import MarketPart, Scenario, ScenarioPart
 from gammawall.sim import GBM, Clearing, LinearImpact, Market, Measure, NoHedging, SimConfig
-from gammawall.surfaces.book import Book, dealer_book
+from gammawall.surfaces.book import Book, dealer_book, new_york
 from gammawall.surfaces.chain import OptionChain, read_chain
 from gammawall.surfaces.clock import VarianceClock, is_session, session_bounds
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.exposures import position_exposures
+from gammawall.surfaces.units import USD_BN
 
 __all__ = ["build"]
+
+_BAND_POINTS = 5.0
 
 
 def build(part: ScenarioPart) -> Scenario:
     """Build the objects of a scenario; reads the chain file if it names one.
 
     With a chain, whatever [market] and [measure] leave out comes from it: spot, the time of the quotes, the
-    close of that session, the at-the-money vol of the first expiry, and the largest wall of that day.
+    close of that session, the at-the-money vol of the first expiry, the largest wall of that day, and a band
+    too narrow for closes at the strikes next to it.
 
     Raises:
         InputError: the chain cannot be read or holds nothing to simulate.
     """
-    chain = read_chain(part.book.chain) if part.book.chain is not None else None
-    book = _positions(part) if chain is None else dealer_book(chain, part.book.convention, part.book.size)
+    path = part.book.chain
+    chain = None if path is None else read_chain(path)
     clock = VarianceClock(part.dynamics.profile, part.market.overnight, part.market.weekend)
     market = _market(part.market, chain, clock)
+    book = _positions(part, market) if chain is None else _of_chain(part, chain, market)
     notes: list[str] = []
-    if chain is not None:
-        book = book.select(np.asarray(book.expiry > market.start))
-        if not len(book):
-            raise InputError(f"no contract of {part.book.chain} expires after {market.start}: start earlier")
-    vol = part.market.vol_pct
+    vol, strike, band = part.market.vol_pct, part.measure.strike, part.measure.band_points
     if vol is None:
         vol = 100.0 * _session_vol(book, market)
-        notes.append(
-            f"driving vol {vol:.2f} % is the first expiry's own at-the-money implied vol on trading time"
-        )
-    strike = part.measure.strike
+        notes.append(f"driving vol {vol:.2f} % is the first expiry's at-the-money vol on trading time")
     if strike is None:
         strike, note = _own_wall(book)
         notes.append(note)
+    if band is None and chain is not None:
+        band = _half_gap(book, strike)
+        notes.append(f"band ±{band:g} points is half the distance to the next strike")
     kinds = {"clearing": lambda: Clearing(part.hedging.fraction), "none": NoHedging}
     drift = part.dynamics.drift
     return Scenario(
@@ -60,15 +66,14 @@ def build(part: ScenarioPart) -> Scenario:
             steps=part.simulation.steps,
             sample_minutes=part.simulation.sample_minutes,
         ),
-        measure=Measure(strike, part.measure.band_points, part.measure.corridor),
+        measure=Measure(strike, _BAND_POINTS if band is None else band, part.measure.corridor),
         seed=part.simulation.seed,
+        chain_sha256=None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest(),
     )
 
 
-def _positions(part: ScenarioPart) -> Book:
-    rows, market = part.book.position, part.market
-    clock = VarianceClock(part.dynamics.profile, market.overnight, market.weekend)
-    assert market.spot is not None
+def _positions(part: ScenarioPart, market: Market) -> Book:
+    rows = part.book.position
     return Book.from_positions(
         contracts=[p.contracts for p in rows],
         strike=[p.strike for p in rows],
@@ -77,27 +82,43 @@ def _positions(part: ScenarioPart) -> Book:
         is_call=[p.type == "call" for p in rows],
         spot=market.spot,
         as_of=market.start,
-        rate=market.rate_pct / 100.0,
-        clock=clock,
+        rate=part.market.rate_pct / 100.0,
+        clock=market.clock,
     )
+
+
+def _of_chain(part: ScenarioPart, chain: OptionChain, market: Market) -> Book:
+    """The dealers' book of a chain as it stands when the run begins, at the run's spot."""
+    if market.start < chain.as_of:
+        raise InputError(
+            f"market.start is {market.start:%Y-%m-%d %H:%M}, before the quotes, which are of "
+            f"{chain.as_of:%Y-%m-%d %H:%M}: start then or later"
+        )
+    book = dealer_book(chain, part.book.convention, part.book.size).at(market.start, market.clock)
+    if not len(book):
+        raise InputError(f"no contract of {part.book.chain} expires after {market.start}: start earlier")
+    return dataclasses.replace(book, spot=market.spot)
 
 
 def _market(part: MarketPart, chain: OptionChain | None, clock: VarianceClock) -> Market:
     if chain is None:
         assert part.spot is not None
-        return Market(part.spot, pd.Timestamp(part.start), pd.Timestamp(part.close), clock)
-    start = pd.Timestamp(part.start) if part.start is not None else chain.as_of
-    if part.close is not None:
-        close = pd.Timestamp(part.close)
-    else:
-        day = (start.tz_localize("America/New_York") if start.tzinfo is None else start).normalize()
-        if not is_session(day) or (session_bounds(day)[1] <= chain.as_of and part.start is None):
-            raise InputError(
-                f"the quotes are of {chain.as_of:%Y-%m-%d %H:%M} New York, when no session was left to simulate: "
-                "give a window with --set market.start=... (and market.close=...)"
-            )
-        close = session_bounds(day)[1]
+        return Market(part.spot, new_york(part.start, "start"), new_york(part.close, "close"), clock)
+    start = chain.as_of if part.start is None else new_york(part.start, "start")
+    close = _session_close(start) if part.close is None else new_york(part.close, "close")
     return Market(part.spot if part.spot is not None else chain.spot, start, close, clock)
+
+
+def _session_close(start: pd.Timestamp) -> pd.Timestamp:
+    if is_session(start) and start < session_bounds(start)[1]:
+        return session_bounds(start)[1]
+    day = start.date() + dt.timedelta(days=1)
+    while not is_session(day):
+        day += dt.timedelta(days=1)
+    raise InputError(
+        f"the run would start at {start:%A %Y-%m-%d %H:%M} New York, when no session is left that day: "
+        f"start in the next one with --set market.start={session_bounds(day)[0]:%Y-%m-%dT%H:%M:%S}"
+    )
 
 
 def _session_vol(book: Book, market: Market) -> float:
@@ -106,7 +127,7 @@ def _session_vol(book: Book, market: Market) -> float:
     distance = np.abs(np.log(first.strike / (first.carry * book.spot)))
     nearest = np.argsort(distance, kind="stable")[:2]
     total = float(np.mean(first.total_vol[nearest]))
-    years = float(market.clock.variance_years(book.as_of, first.expiry[0]))
+    years = float(market.clock.variance_years(market.start, first.expiry[0]))
     if years <= 0.0:
         raise InputError(
             "market.vol_pct is needed: the first expiry has no trading time left to imply it from"
@@ -118,10 +139,15 @@ def _own_wall(book: Book) -> tuple[float, str]:
     """The strike with the largest net gamma of the day's own contracts, of all contracts if none expire."""
     same_day = book.same_day()
     chosen = book.select(same_day) if same_day.any() else book
-    net = position_exposures(chosen)["gex_usd_per_1pct"].groupby(chosen.strike).sum()
-    strike = float(net.abs().idxmax())
+    strikes, inverse = np.unique(chosen.strike, return_inverse=True)
+    net = np.bincount(inverse, weights=position_exposures(chosen)["gex_usd_per_1pct"].to_numpy(float))
+    largest = int(np.argmax(np.abs(net)))
     which = "same-day contracts" if same_day.any() else "all contracts, none expiring the same day"
-    return (
-        strike,
-        f"strike {strike:,.10g} has the largest net gamma of {which}: {net[strike] / 1e9:+.2f} USD bn per 1 %",
-    )
+    note = f"strike {strikes[largest]:,.10g} has the largest net gamma of {which}"
+    return float(strikes[largest]), f"{note}: {net[largest] / USD_BN:+.2f} USD bn per 1 %"
+
+
+def _half_gap(book: Book, strike: float) -> float:
+    """Half the distance to the nearest other strike: closes at that one then do not count as at this one."""
+    gaps = np.abs(np.unique(book.strike) - strike)
+    return float(min(0.5 * gaps[gaps > 0.0].min(initial=2.0 * _BAND_POINTS), _BAND_POINTS))

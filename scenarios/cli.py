@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sys
+import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -19,6 +24,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_INTERRUPTED = 130
+
+_interrupts: list[int] = []
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[
     str | None,
@@ -28,32 +37,35 @@ Convention = Annotated[
     str,
     typer.Option(help="Who is long: calls_long_puts_short, calls_short_puts_long, all_long or all_short."),
 ]
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A scenario of the library, or the path of a TOML file.")
+]
 
 
 @app.command("list")
 def list_scenarios() -> None:
-    """List the scenarios that come with gammawall."""
-    import tomllib
+    """List the scenarios of the library."""
+    from gammawall.scenarios.catalogue import summaries
 
-    from gammawall.scenarios.files import library
-
-    for name, path in library().items():
-        story = tomllib.loads(path.read_text(encoding="utf-8")).get("story", "")
-        typer.echo(f"{name:<12}  {story}")
+    lines = summaries()
+    indent = max(map(len, lines)) + 2
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    for name, story in lines.items():
+        hang = " " * indent
+        typer.echo(textwrap.fill(story, columns, initial_indent=name.ljust(indent), subsequent_indent=hang))
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A scenario of the library, or a TOML file.")]) -> None:
+def show(name: ScenarioName) -> None:
     """Print a scenario file."""
-    from gammawall.scenarios.files import library, read_text
+    from gammawall.scenarios.catalogue import locate, read_text
 
-    known = library()
-    typer.echo(read_text(known[name] if name in known else Path(name)), nl=False)
+    typer.echo(read_text(locate(name)), nl=False)
 
 
 @app.command()
 def run(
-    scenario: Annotated[str, typer.Argument(help="A scenario of the library, or a TOML file.")],
+    scenario: ScenarioName,
     chain: Annotated[
         str | None, typer.Option(metavar="FILE", help="Quotes to take the book, spot and time from.")
     ] = None,
@@ -67,23 +79,35 @@ def run(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Simulate a scenario beside the same market without hedging, and write a report."""
+    """Run a scenario and write its report.
+
+    The same shocks are simulated with and without hedging. Exits with 3, after writing, where some price left
+    the grid.
+    """
     from gammawall.scenarios import console
     from gammawall.scenarios.files import load
     from gammawall.scenarios.report import render_report, verdict
-    from gammawall.scenarios.results import to_json, write_text
+    from gammawall.scenarios.results import REPORT, check_folder, to_json
     from gammawall.scenarios.runner import run as run_scenario
 
+    _check_json(json)
     silent = quiet or json == "-"
     ready = load(scenario, chain=chain, settings=settings or ())
-    with console.progress_bar(enabled=not silent) as progress:
+    folder = check_folder(out if out is not None else Path("runs") / console.folder_name(ready.name, chain))
+    with console.progress_bar(enabled=not silent) as bar:
+
+        def progress(done: int, total: int) -> None:
+            _heed_interrupts()
+            bar(done, total)
+
         result = run_scenario(ready, progress=progress)
-    folder = Path(out) if out is not None else Path("runs") / console.safe_name(ready.name)
-    result.save(folder, {"report.html": render_report(result)})
-    if json is not None:
-        _write_json(json, to_json(result.document), write_text)
+    result.save(folder, render_report(result))
+    _write_json(json, to_json(result.document))
     if not silent:
-        console.print_run(result, verdict(result.document, result.series).text, folder / "report.html")
+        console.print_run(result, verdict(result.document, result.series).text, folder / REPORT)
+    if result.document["status"]["capped"]:
+        typer.echo(f"gammawall: {console.capped_sentence(result.document)}", err=True)
+        raise typer.Exit(3)
 
 
 @app.command()
@@ -98,25 +122,29 @@ def exposures(
     as_of: Annotated[
         str | None, typer.Option(help="Time of the quotes, where the file does not say.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Dealers' gamma, delta, vanna and charm in a chain, and the levels they make."""
+    """Print dealers' exposures and levels.
+
+    Gamma, delta, vanna and charm under a convention of who is long; zero gamma, walls and maximum pain.
+    """
     from gammawall.scenarios import console
     from gammawall.scenarios.exposed import exposure_record
-    from gammawall.scenarios.results import to_json, write_text
+    from gammawall.scenarios.results import to_json
     from gammawall.surfaces.book import dealer_book
     from gammawall.surfaces.chain import read_chain
 
+    _check_json(json)
     quotes = read_chain(chain, as_of=as_of, spot=spot)
     record = exposure_record(dealer_book(quotes, convention, size), chain=quotes)
-    if json is not None:
-        _write_json(json, to_json(record), write_text)
-    if json != "-":
+    _write_json(json, to_json(record))
+    if json != "-" and not quiet:
         console.print_exposures(record)
 
 
 @app.command()
 def doctor() -> None:
-    """Say what gammawall runs on here, and whether its arithmetic is right."""
+    """Check this installation."""
     from gammawall.scenarios import console
     from gammawall.scenarios.doctor import examine
 
@@ -126,37 +154,80 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _write_json(target: str, text: str, write_text: Any) -> None:
+def _check_json(target: str | None) -> None:
+    from gammawall.scenarios.results import check_file
+
+    if target is not None and target != "-":
+        check_file(target)
+
+
+def _write_json(target: str | None, text: str) -> None:
+    from gammawall.scenarios.results import write_text
+
     if target == "-":
-        typer.echo(text, nl=False)
-    else:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.flush()
+    elif target is not None:
         write_text(target, text)
 
 
 def main() -> None:
     """Entry point: exit 0 ok, 1 failed, 2 bad input, 3 numerical status, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    signal.signal(signal.SIGINT, _interrupt)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, _interrupt)
+    if hasattr(signal, "SIGPIPE"):
+        # A reader that leaves, as in `| head -1`, ends the program without a word.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    code = run_guarded()
+    if code == _INTERRUPTED:
+        # After an interrupt in the middle of a compilation the compiler crashes when Python winds down.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C. An exception raised inside jax's garbage-collection callback is lost, so come back soon."""
+    _interrupts.append(number)
+    if frame is not None and frame.f_code.co_name == "_xla_gc_callback" and hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        return
+    raise KeyboardInterrupt
+
+
+def _heed_interrupts() -> None:
+    """Stop for a Ctrl-C whose exception was lost on its way, as some extension modules do while loading."""
+    if _interrupts:
+        raise KeyboardInterrupt
+
+
+def run_guarded() -> int:
+    code = 0
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("interrupted; nothing was written", err=True)
-        sys.exit(130)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except Exception as error:
-        sys.exit(_explain(error))
+        code = _INTERRUPTED if _interrupts else _explain(error)
+    if code == _INTERRUPTED:
+        typer.echo("gammawall: interrupted; nothing half-written is left", err=True)
+    return code
 
 
 def _explain(error: Exception) -> int:
     from gammawall.surfaces.errors import InputError, NumericalError
 
-    typer.echo(
-        f"gammawall: {error}" if isinstance(error, InputError | NumericalError) else "", err=True, nl=False
-    )
-    if isinstance(error, InputError):
-        typer.echo("", err=True)
-        return 2
-    if isinstance(error, NumericalError):
-        typer.echo("", err=True)
-        return 3
-    raise error
+    codes = {InputError: 2, NumericalError: 3, MemoryError: 1, OSError: 1}
+    code = next((code for kind, code in codes.items() if isinstance(error, kind)), None)
+    if code is None:
+        raise error
+    spent = "out of memory: use fewer simulation.steps or simulation.paths"
+    typer.echo(f"gammawall: {spent if isinstance(error, MemoryError) else error}", err=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from gammawall.scenarios.report import format_estimate
+from gammawall.scenarios.report import format_estimate, format_exact
 from gammawall.surfaces.units import USD_BN
 
-__all__ = ["print_checks", "print_exposures", "print_run", "progress_bar", "safe_name"]
+__all__ = [
+    "capped_sentence",
+    "folder_name",
+    "print_checks",
+    "print_exposures",
+    "print_run",
+    "progress_bar",
+]
 
-_WIDTH_WHEN_PIPED = 120
+_WIDTH_WHEN_PIPED = 10_000
 _HEADLINES = (
     "pin_probability",
     "pin_mass",
@@ -33,70 +41,95 @@ _HEADLINES = (
 
 
 def _console() -> Console:
-    terminal = sys.stdout.isatty()
-    return Console(width=None if terminal else _WIDTH_WHEN_PIPED, highlight=False, no_color=not terminal)
+    # No setting of the environment brings colours or wrapping into a file or a pipe.
+    piped = not sys.stdout.isatty()
+    return Console(
+        width=_WIDTH_WHEN_PIPED if piped else None,
+        highlight=False,
+        force_terminal=False if piped else None,
+        no_color=True if piped else None,
+    )
 
 
-def safe_name(name: str) -> str:
-    """A scenario's name as a folder name that cannot leave its parent."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "scenario"
+def folder_name(name: str, chain: str | None = None) -> str:
+    """A scenario's name, with its chain's, as a folder name that cannot leave its parent."""
+    full = name if chain is None else f"{name}-{Path(chain).stem}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", full).strip(".-")[:100] or "scenario"
+
+
+def capped_sentence(document: dict[str, Any]) -> str:
+    """What it means that some price left the grid."""
+    status, paths = document["status"], document["resolved"]["simulation"]["paths"]
+    return (
+        f"on {status['paths_capped']:,} of {paths:,} paths no price on the grid cleared the market and the "
+        "step was capped: probabilities may be off by that share and averages by more; where it is large, "
+        "reduce impact.bp_per_usd_bn or the short positions"
+    )
 
 
 @contextmanager
-def progress_bar(enabled: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar with rate and time left on a terminal; None elsewhere."""
+def progress_bar(enabled: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar with time left on a terminal, nothing elsewhere; called with (done, total)."""
     if not (enabled and sys.stderr.isatty()):
-        yield None
+        yield lambda done, total: None
         return
     columns = (
-        TextColumn("simulating"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("paths"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task("preparing", total=None)
+        yield lambda done, total: bar.update(task, description="simulating", completed=done, total=total)
 
 
 def print_run(result: Any, answer: str, report: Path) -> None:
     """Answer, headline metrics, theory, and where the report is."""
     console, document = _console(), result.document
-    console.print(Text(answer, style="bold"))
+    # "26.1 % ± 0.1 %" stays on one line.
+    bound = re.sub(r"(?<=[\d%±]) (?=[%±\d])", "\u00a0", answer)
+    for line in textwrap.wrap(bound, console.width):
+        console.print(Text(line.replace("\u00a0", " "), style="bold"))
     console.print()
     table = Table("metric", "hedged", "no hedging", "difference", box=None, pad_edge=False)
     for name in _HEADLINES:
         m = result.metric(name)
+        gap = format_estimate(m["difference"], m["difference_stderr"], m["unit"], signed=True)
         table.add_row(
-            f"{name} [{m['unit']}]".replace("[", r"\["),
+            name,
             format_estimate(m["value"], m["stderr"], m["unit"]),
             format_estimate(m["baseline"], m["baseline_stderr"], m["unit"]),
-            format_estimate(m["difference"], m["difference_stderr"], m["unit"], signed=True),
+            gap.replace(" %", "") + " pp" if m["unit"] == "probability" else gap,
         )
     console.print(table)
     console.print()
     theory = Table("closed form", "exact", "simulated", "z", box=None, pad_edge=False)
     for row in document["theory"]:
-        z = "–" if row["z"] is None else f"{row['z']:+.1f}"
+        z = "–" if row["z"] is None else f"{row['z']:+.1f}".replace("-", "−")
         theory.add_row(
-            row["name"], f"{row['closed_form']:.6g}", f"{row['simulated']:.6g} ± {row['stderr']:.2g}", z
+            row["name"],
+            format_exact(row["closed_form"], row["stderr"]),
+            format_estimate(row["simulated"], row["stderr"]),
+            z,
         )
     console.print(theory)
-    status, timing = document["status"], document["timing"]
     console.print()
     for note in document["resolved"]["notes"]:
         console.print(Text(f"note: {note}"))
-    if status["jump"] or status["capped"]:
+    status, timing = document["status"], document["timing"]
+    if status["jump"]:
+        paths = document["resolved"]["simulation"]["paths"]
         console.print(
-            f"{status['paths_with_jump']:,} paths jumped over a fold of the map; "
-            f"{status['paths_capped']:,} reached the edge of the price grid"
+            f"jumps: on {status['paths_with_jump']:,} of {paths:,} paths no price near by cleared the market "
+            "and the price jumped to the next that did"
         )
     console.print(
         f"{timing['table_s']:.1f} s tables, {timing['compile_s']:.1f} s compilation, {timing['run_s']:.1f} s "
         f"simulation ({timing['path_steps_per_s'] / 1e6:.0f} million path-steps per second)"
     )
-    console.print(Text(f"report: {report.resolve().as_uri()}"), soft_wrap=True)
+    console.print(Text(f"report: {report.as_uri()}"), soft_wrap=True)
 
 
 def print_exposures(record: dict[str, Any]) -> None:

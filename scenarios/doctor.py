@@ -31,12 +31,14 @@ class Check:
 def examine() -> list[Check]:
     """Versions, devices, precision, and known answers."""
     devices = jax.devices()
-    x64 = bool(jax.config.jax_enable_x64)
-    checks = [
+    x64 = bool(jax.config.read("jax_enable_x64"))
+    names = ", ".join(f"{d.platform} ({d.device_kind})" for d in devices)
+    faster = "; a GPU build of jax would simulate there" if devices[0].platform == "cpu" else ""
+    return [
         Check("gammawall", metadata.version("gammawall")),
         Check("python", f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores"),
         Check("packages", ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)),
-        Check("devices", ", ".join(f"{d.platform} ({d.device_kind})" for d in devices)),
+        Check("devices", names + faster),
         Check(
             "precision",
             f"float64 inside gammawall; jax's own default here is {'float64' if x64 else 'float32'}",
@@ -44,11 +46,6 @@ def examine() -> list[Check]:
         _black_check(),
         _generator_check(),
     ]
-    if devices[0].platform == "cpu":
-        checks.append(
-            Check("faster", "a GPU build of jax would run the path loop there; nothing else need change")
-        )
-    return checks
 
 
 def _black_check() -> Check:

@@ -24,6 +24,9 @@ def exposure_record(
         exposed: its exposures, if at hand.
         chain: the quotes the book came from, for the report of what was read.
         tables: whether to include the rows by strike and by expiry.
+
+    Contracts of the chain without a position or a usable vol, or expired by the book's time, are counted as
+    ``not_in_book``.
     """
     exposed = exposed or exposures(book)
     found = levels(book, exposed=exposed)
@@ -64,7 +67,7 @@ def _report(book: Book, chain: OptionChain | None) -> dict[str, Any]:
             "format": read.format,
             "rows_read": read.rows_read,
             "rows_kept": read.rows_kept,
-            "dropped": dict(read.dropped),
+            "dropped": read.dropped | {"not_in_book": read.rows_kept - len(book)},
             "open_interest_coverage": read.open_interest_coverage,
             "notes": list(read.notes),
         }

@@ -4,59 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-__all__ = [
-    "BASELINE",
-    "EXPOSURE",
-    "HEDGED",
-    "THEORY",
-    "close_distribution",
-    "exposure_marks",
-    "format_level",
-    "gex_profile",
-    "hedge_flow",
-    "path_fan",
-    "real",
-    "realised_vol",
-    "series_array",
-]
+from gammawall.scenarios.drawing import (
+    BASELINE,
+    EXPOSURE,
+    HEDGED,
+    THEORY,
+    add_line,
+    blank_figure,
+    format_level,
+    label_side,
+    real,
+    series_array,
+    small,
+    thinned,
+    time_axis,
+    tint,
+)
 
-# One meaning per colour through the whole report. Blue, grey, orange and green stay apart for
-# colour-blind readers and keep a contrast above 3:1 on the white page and on the dark one.
-HEDGED = "#1f78d1"
-BASELINE = "#80868f"
-THEORY = "#d9730d"
-EXPOSURE = "#0f9d76"
+__all__ = ["close_distribution", "exposure_marks", "gex_profile", "hedge_flow", "path_fan", "realised_vol"]
 
-_SESSION_MINUTES = 390.0
-_MOST_TIMES = 400
 _MOST_PATHS = 8
-
-
-def real(value: Any) -> float | None:
-    """``value`` as a float, or None where it is missing, not a number, NaN or infinite."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def series_array(series: Mapping[str, Any], name: str, *, ndim: int = 1) -> np.ndarray:
-    """Array ``name`` of the series in float64; empty if absent, of another rank or nowhere finite."""
-    try:
-        array = np.asarray(series.get(name, ()), dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.empty((0,) * ndim)
-    return array if array.ndim == ndim and np.isfinite(array).any() else np.empty((0,) * ndim)
-
-
-def format_level(value: float) -> str:
-    """An index level as traders write it: 7,000 or 6,937.9."""
-    return f"{value:,.1f}".removesuffix(".0").replace("-", "−")
 
 
 def close_distribution(
@@ -86,13 +58,13 @@ def close_distribution(
     densities = [d for d in densities if d[0].size and d[0].size + 1 == edges.size]
     if not densities:
         return None
-    figure = _figure("index close (points)", "% of paths per point")
+    figure = blank_figure("index close (points)", "% of paths per point")
     if strike is not None and band_points:
-        shade = {"line_width": 0, "fillcolor": _tint(BASELINE, 0.2), "layer": "below"}
+        shade = {"line_width": 0, "fillcolor": tint(BASELINE, 0.2), "layer": "below"}
         figure.add_vrect(x0=strike - band_points, x1=strike + band_points, **shade)
     for density, name, colour in densities:
-        y, fill = 100.0 * np.append(density, density[-1]), _tint(colour, 0.15)
-        line = _add_line(figure, edges, y, name, colour, fill="tozeroy", fillcolor=fill)
+        y, fill = 100.0 * np.append(density, density[-1]), tint(colour, 0.15)
+        line = add_line(figure, edges, y, name, colour, fill="tozeroy", fillcolor=fill)
         line.update(
             line_shape="hv", hovertemplate=f"%{{x:,.1f}}: %{{y:.3f}} % per point<extra>{name}</extra>"
         )
@@ -117,14 +89,14 @@ def _add_atoms(
     errors = errors if errors.size == masses.size else np.full(masses.size, np.nan)
     gap = np.full(strikes.size, np.nan)
     x, y = np.stack([strikes, strikes, gap], axis=1), np.stack([0.0 * masses, masses, gap], axis=1)
-    stem = _add_line(figure, x.ravel(), 100.0 * y.ravel(), "at a strike →", HEDGED)
+    stem = add_line(figure, x.ravel(), 100.0 * y.ravel(), "at a strike →", HEDGED)
     bars = np.stack([gap, errors, gap], axis=1).ravel()
     stem.update(
         yaxis="y2",
         mode="lines+markers",
         line_width=5,
         marker={"size": 9, "color": HEDGED},
-        error_y={"array": _small(100.0 * bars), "color": HEDGED, "thickness": 1.5},
+        error_y={"array": small(100.0 * bars), "color": HEDGED, "thickness": 1.5},
         hovertemplate="%{y:.2f} % exactly at %{x:,.1f}<extra>hedged</extra>",
     )
     if theory_mass is not None and strike is not None:
@@ -191,17 +163,17 @@ def gex_profile(
     x, total = series_array(series, "gex_spot"), series_array(series, "gex_total_bn")
     if x.size < 2 or total.size != x.size:
         return None
-    figure = _figure("index level (points)", "dealer gamma (USD bn per 1 %)")
+    figure = blank_figure("index level (points)", "dealer gamma (USD bn per 1 %)")
     lines = [(total, "all expiries", "solid")]
     same_day = series_array(series, "gex_same_day_bn")
     if same_day.size == x.size and not np.allclose(same_day, total, rtol=1e-3, atol=0.0):
         lines.append((same_day, "expiring the same day", "dot"))
     for y, name, dash in lines:
-        fill = {"fill": "tozeroy", "fillcolor": _tint(EXPOSURE, 0.15)} if dash == "solid" else {}
-        line = _add_line(figure, x, y, name, EXPOSURE, **fill)
+        fill = {"fill": "tozeroy", "fillcolor": tint(EXPOSURE, 0.15)} if dash == "solid" else {}
+        line = add_line(figure, x, y, name, EXPOSURE, **fill)
         line.update(line_dash=dash, hovertemplate=f"%{{x:,.0f}}: %{{y:,.2f}} bn<extra>{name}</extra>")
-    span = [float(np.nanmin(x)), float(np.nanmax(x))]
-    marks = [m for m in exposure_marks(exposures, spot=spot) if span[0] <= m[1] <= span[1]]
+    marks = [m for m in exposure_marks(exposures, spot=spot) if x[0] <= m[1] <= x[-1]]
+    span = _where_gamma_is(x, total, [level for _, level in marks])
     low = min(0.0, *(float(np.nanmin(y)) for y, _, _ in lines))
     high = max(0.0, *(float(np.nanmax(y)) for y, _, _ in lines))
     height = (high - low) or 1.0
@@ -220,13 +192,22 @@ def gex_profile(
             yanchor="top",
             yshift=-15 * row,
             text=f"{name.replace(' · ', '<br>')} {format_level(level)}",
-            align=_label_side(level, span),
+            align=label_side(level, span),
             showarrow=False,
-            xanchor=_label_side(level, span),
+            xanchor=label_side(level, span),
             font={"size": 11},
         )
         row += 1 + name.count(" · ")
     return figure
+
+
+def _where_gamma_is(x: np.ndarray, total: np.ndarray, levels: Sequence[float]) -> list[float]:
+    """The part of the profile with more than 3 % of its peak, and every marked level, with a margin."""
+    size = np.abs(np.nan_to_num(total))
+    seen = x[size > 0.03 * size.max()] if size.any() else x
+    low, high = min([float(seen[0]), *levels]), max([float(seen[-1]), *levels])
+    margin = 0.05 * (high - low)
+    return [max(low - margin, float(x[0])), min(high + margin, float(x[-1]))]
 
 
 def path_fan(
@@ -244,8 +225,8 @@ def path_fan(
         The figure, or None where there are neither quantiles nor paths.
     """
     minutes, levels = series_array(series, "minutes"), series_array(series, "fan_levels")
-    keep, order = _thinned(minutes.size), np.argsort(levels)
-    figure = _figure("", "index level (points)")
+    keep, order = thinned(minutes.size), np.argsort(levels)
+    figure = blank_figure("", "index level (points)")
     drawn: list[np.ndarray] = []
     for key, name, colour in (("fan", "hedged", HEDGED), ("fan_baseline", "no hedging", BASELINE)):
         fan = series_array(series, key, ndim=2)
@@ -262,7 +243,7 @@ def path_fan(
             # One trace with gaps instead of one per path: the legend switches all of them together.
             gapped = np.concatenate([drawn[-1], np.full((len(paths), 1), np.nan)], axis=1)
             x = np.tile(np.append(minutes[keep], np.nan), len(paths))
-            line = _add_line(figure, x, gapped.ravel(), name, colour, hoverinfo="skip")
+            line = add_line(figure, x, gapped.ravel(), name, colour, hoverinfo="skip")
             line.update(visible="legendonly" if len(drawn) > 1 else True, line_width=1)
     if not drawn:
         return None
@@ -270,7 +251,7 @@ def path_fan(
     if strike is not None and low - (high - low) < strike < high + (high - low):
         note = {"text": format_level(strike), "x": 0.0, "xanchor": "left", "yanchor": "bottom"}
         figure.add_hline(y=strike, line={"width": 1.2, "dash": "dot", "color": "#6b7280"}, annotation=note)
-    figure.update_xaxes(**_time_axis(minutes, start))
+    figure.update_xaxes(**time_axis(minutes, start))
     return figure
 
 
@@ -280,10 +261,10 @@ def _add_fan(
     outer = f"{name}, {100 * levels[0]:.0f}–{100 * levels[-1]:.0f} %"
     for i, level in enumerate(levels):
         median, edge = i == len(levels) // 2, i in (0, 1, len(levels) - 1)
-        line = _add_line(figure, minutes, fan[i], outer, colour, legendgroup=name, showlegend=median)
+        line = add_line(figure, minutes, fan[i], outer, colour, legendgroup=name, showlegend=median)
         line.update(hovertemplate=f"%{{y:,.1f}} ({100 * level:.0f} % quantile)<extra>{name}</extra>")
         if colour == HEDGED:
-            line.update(fill="tonexty" if i else "none", fillcolor=_tint(colour, 0.13 if edge else 0.28))
+            line.update(fill="tonexty" if i else "none", fillcolor=tint(colour, 0.13 if edge else 0.28))
             line.update(line_width=2.4 if median else 0.6)
         else:
             line.update(line_width=2.2 if median else 1.3)
@@ -308,71 +289,15 @@ def _by_time(
     arrays = [a for a in arrays if minutes.size and a[0].size == minutes.size]
     if not arrays:
         return None
-    figure, keep = _figure("", y_title), _thinned(minutes.size)
+    figure, keep = blank_figure("", y_title), thinned(minutes.size)
     for y, name, colour in arrays:
-        fill = {"fill": "tozeroy", "fillcolor": _tint(colour, 0.15)} if len(lines) == 1 else {}
-        line = _add_line(figure, minutes[keep], y[keep], name, colour, **fill)
+        fill = {"fill": "tozeroy", "fillcolor": tint(colour, 0.15)} if len(lines) == 1 else {}
+        line = add_line(figure, minutes[keep], y[keep], name, colour, **fill)
         line.update(hovertemplate=f"%{{y:,.3g}}<extra>{name}</extra>")
-    figure.update_xaxes(**_time_axis(minutes, start))
+    figure.update_xaxes(**time_axis(minutes, start))
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(showlegend=len(lines) > 1)
     return figure
-
-
-def _figure(x_title: str, y_title: str) -> go.Figure:
-    faint = _tint(BASELINE, 0.25)
-    axis = {"automargin": True, "zeroline": False, "gridcolor": faint, "zerolinecolor": BASELINE}
-    axis |= {"ticks": "outside", "ticklen": 4, "tickcolor": faint}
-    return go.Figure(
-        layout={
-            # An empty template: the default one weighs 7 kB per figure and paints its own background.
-            "template": go.layout.Template(),
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"family": "system-ui, sans-serif", "size": 12},
-            "margin": {"l": 8, "r": 22, "t": 8, "b": 8},
-            "legend": {"orientation": "h", "x": 0.0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
-            "xaxis": {**axis, "title": {"text": x_title}, "tickformat": ",", "showgrid": False},
-            "yaxis": {**axis, "title": {"text": y_title}, "tickformat": ",~g"},
-            "hovermode": "closest",
-            # A finger that scrolls the page must not zoom the picture; the mode bar still zooms.
-            "dragmode": False,
-        }
-    )
-
-
-def _add_line(figure: go.Figure, x: np.ndarray, y: np.ndarray, name: str, colour: str, **more: Any) -> Any:
-    # Seven digits are enough for the eye, and plotly packs float32 into half the bytes of text.
-    # Dashes repeat what the colour says, for print and for colour-blind readers.
-    style = {"color": colour, "width": 2, "dash": "dash" if colour == BASELINE else "solid"}
-    figure.add_scatter(x=_small(x), y=_small(y), name=name, mode="lines", line=style, **more)
-    return figure.data[-1]
-
-
-def _tint(colour: str, opacity: float) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"
-
-
-def _label_side(level: float, span: Sequence[float]) -> str:
-    """Anchor that lets a label at ``level`` grow towards the middle of the picture."""
-    return "right" if level > 0.5 * (span[0] + span[1]) else "left"
-
-
-def _time_axis(minutes: np.ndarray, start: Any) -> dict[str, Any]:
-    last = float(np.nanmax(minutes))
-    try:
-        begin = start if isinstance(start, datetime) else datetime.fromisoformat(str(start))
-    except ValueError:
-        begin = None
-    # A date alone reads as midnight and says nothing about the clock.
-    if begin is None or not (begin.hour or begin.minute) or last > 1.02 * _SESSION_MINUTES:
-        return {"title": {"text": "minutes since the start"}}
-    every = 60 if last > 150 else 15
-    ticks = np.arange(-(begin.hour * 60 + begin.minute) % every, 1.015 * last, every)
-    labels = [(begin + timedelta(minutes=float(t))).strftime("%H:%M") for t in ticks]
-    span = [0.0, 1.015 * last]
-    return {"title": {"text": "New York time"}, "range": span, "tickvals": ticks, "ticktext": labels}
 
 
 def _central_range(edges: np.ndarray, densities: Sequence[np.ndarray], strike: float | None) -> list[float]:
@@ -389,12 +314,3 @@ def _central_range(edges: np.ndarray, densities: Sequence[np.ndarray], strike: f
         margin = 0.05 * (high - low)
         low, high = min(low, strike - margin), max(high, strike + margin)
     return [float(low), float(high)]
-
-
-def _thinned(size: int) -> np.ndarray:
-    """Indices of at most 400 times, first and last included."""
-    return np.unique(np.linspace(0, max(size - 1, 0), min(size, _MOST_TIMES)).round().astype(int))
-
-
-def _small(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, dtype=np.float32)

@@ -1,106 +1,98 @@
-"""Reading scenario files: the library, inheritance, overrides, and mistakes with their line."""
+"""Reading scenario files: inheritance, overrides, and every mistake with its line."""
 
 from __future__ import annotations
 
+import copy
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gammawall.scenarios.build import build
+from gammawall.scenarios.catalogue import locate, read_text
+from gammawall.scenarios.mistakes import Keys
 from gammawall.scenarios.schema import Scenario, problems
+from gammawall.scenarios.values import shown
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["library", "load", "read_text"]
+__all__ = ["load"]
 
-_LIMIT_BYTES = 1_000_000
 _DEPTH = 8
-Path_ = tuple[str | int, ...]
-
-
-def library() -> dict[str, Path]:
-    """Name → file of every scenario that comes with the project."""
-    folder = Path(str(resources.files("gammawall.scenarios"))) / "library"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def load(
-    name_or_path: str, *, chain: str | None = None, settings: Sequence[str] = (), **overrides: Any
+    name_or_path: str | os.PathLike[str],
+    *,
+    chain: str | os.PathLike[str] | None = None,
+    settings: Sequence[str] = (),
+    **overrides: Any,
 ) -> Scenario:
     """Read a scenario of the library or a TOML file, and build what it describes.
 
     Args:
         name_or_path: a name of `library`, or the path of a TOML file.
-        chain: a quote file that takes the place of the scenario's market, book, and measured strike.
+        chain: a quote file that takes the place of the scenario's market, book and measure.
         settings: overrides as text, ``"impact.bp_per_usd_bn=6"``; the value is TOML.
         **overrides: overrides by key, with ``__`` between levels: ``impact__bp_per_usd_bn=6``.
 
     Raises:
-        InputError: the file cannot be read, or has mistakes; all of them are listed.
+        InputError: the file cannot be read, or has mistakes; `problems` lists them all.
     """
-    path = _locate(name_or_path)
-    data, where = _read(path, _DEPTH)
-    if chain is not None:
-        data = _replace_by_chain(data, chain)
-    for text in settings:
-        keys, value = _setting(text)
-        _assign(data, keys, value, where, f"--set {text}")
-    for key, value in overrides.items():
-        _assign(data, _keys(key.replace("__", ".")), value, where, f"{key}={value!r}")
-    part, found = problems(data)
-    if part is None:
-        lines = [f"{_dotted(keys)} ({_origin(keys, where)}): {text}" for keys, text in found]
+    data, where = _read(locate(name_or_path), _DEPTH)
+    data = copy.deepcopy(data if chain is None else _replace_by_chain(data, chain))
+    lines, changes = [], []
+    asked = [(f"--set {text}", partial(_setting, text)) for text in settings]
+    asked += [(f"{key}={shown(value)}", partial(_override, key, value)) for key, value in overrides.items()]
+    for origin, read in asked:
+        try:
+            keys, value = read()
+            _assign(data, keys, value)
+        except ValueError as error:
+            lines.append(f"{origin}: {error}")
+            continue
+        where[keys] = origin
+        for length in range(1, len(keys)):
+            where.setdefault(keys[:length], origin)
+        changes.append((keys, value))
+    part, found = problems(_with_changes(data, changes))
+    lines += [f"{_dotted(keys)} ({_origin(keys, where)}): {text}" for keys, text in found]
+    if lines or part is None:
         count = "a mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        raise InputError(f"{name_or_path} has {count}:", problems=tuple(lines))
+        raise InputError(f"{os.fspath(name_or_path)} has {count}:", problems=tuple(lines))
     return build(part)
 
 
-def read_text(path: Path) -> str:
-    """A text file of limited size.
-
-    Raises:
-        InputError: missing, not a file, too large or not UTF-8.
-    """
-    try:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise InputError(f"{path} is larger than {_LIMIT_BYTES:,} bytes: it is not a scenario file")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text: it is not a scenario file") from None
-
-
-def _locate(name_or_path: str) -> Path:
-    known = library()
-    if name_or_path in known:
-        return known[name_or_path]
-    path = Path(name_or_path)
-    if path.suffix == ".toml" or path.exists():
-        return path
-    raise InputError(
-        f"there is no scenario {name_or_path!r}: use one of {', '.join(known)}, or the path of a .toml file"
-    )
-
-
-def _read(path: Path, depth: int) -> tuple[dict[str, Any], dict[Path_, str]]:
+def _read(path: Path, depth: int) -> tuple[dict[str, Any], dict[Keys, str]]:
     """The merged data of a file and its ancestors, and where each key was written."""
     text = read_text(path)
     try:
         own = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(f"{path} is not valid TOML: {reason}") from None
     where = {keys: f"line {line}" for keys, line in _line_numbers(text).items()}
+    book = own.get("book")
+    if isinstance(book, dict) and isinstance(book.get("chain"), str):
+        # A scenario travels with its quotes, so their path starts from the scenario's folder.
+        book["chain"] = str(path.parent / book["chain"])
     parent = own.pop("extends", None)
     if parent is None:
         return own, where
-    if not isinstance(parent, str) or depth == 0:
-        raise InputError(f"{path}: extends must name a scenario (at most {_DEPTH} deep); got {parent!r}")
+    line = f"{path}, {where.get(('extends',), 'line 1')}"
+    if not isinstance(parent, str):
+        raise InputError(f"{line}: extends must name a scenario or a .toml file; got {shown(parent)}")
+    if depth == 0:
+        raise InputError(f"{line}: extends goes more than {_DEPTH} files deep; do they extend each other?")
     beside = path.parent / parent
-    base, base_where = _read(beside if beside.suffix == ".toml" else _locate(parent), depth - 1)
-    inherited = {keys: f"{place.split(' of ')[0]} of {parent}" for keys, place in base_where.items()}
+    try:
+        base, inherited = _read(beside if beside.suffix == ".toml" else locate(parent), depth - 1)
+    except InputError as error:
+        # The innermost message already names the file and line that are to blame.
+        raise InputError(f"{error}" if depth < _DEPTH else f"{line}: extends {parent!r}: {error}") from None
+    inherited = {k: place if " of " in place else f"{place} of {parent}" for k, place in inherited.items()}
     return _merge(base, own), inherited | where
 
 
@@ -112,74 +104,81 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _replace_by_chain(data: Mapping[str, Any], chain: str) -> dict[str, Any]:
-    """Keep what a chain does not know: impact, hedging, simulation, the band, the profile."""
-    book = {k: v for k, v in _table(data, "book").items() if k in ("convention", "size", "scale")}
-    market = {k: v for k, v in _table(data, "market").items() if k in ("overnight", "weekend")}
-    measure = {k: v for k, v in _table(data, "measure").items() if k == "band_points"}
+def _replace_by_chain(data: Mapping[str, Any], chain: str | os.PathLike[str]) -> dict[str, Any]:
+    """Keep what a chain does not know: dynamics, impact, hedging, simulation."""
+    if not isinstance(chain, (str, os.PathLike)):
+        raise InputError(f"chain must be the path of a quote file; got a {type(chain).__name__}")
+    kept = {"book": ("convention", "size", "scale"), "market": ("overnight", "weekend")}
+    tables = {
+        name: {k: v for k, v in data[name].items() if k in keys} if isinstance(data.get(name), dict) else {}
+        for name, keys in kept.items()
+    }
     return {
         **data,
-        "market": market,
-        "book": {**book, "chain": chain},
-        "measure": measure,
-        "story": f"The options of {Path(chain).name}, from the time of its quotes to the close of that session.",
+        "market": tables["market"],
+        "book": {**tables["book"], "chain": os.fspath(chain)},
+        "measure": {},
+        "story": f"The options of {Path(chain).name}, from its own time to the close of that session.",
         "facts": ["Quotes, open interest, spot and time are the file's."],
         "assumptions": [
             "Who is long each option is a convention, not a fact: see book.convention.",
-            "Impact, the hedged share and the vol that drives the price are the scenario's, unless noted.",
+            "Impact and the hedged share are the scenario's: see impact.bp_per_usd_bn and hedging.fraction.",
+            "The price is driven by the chain's own implied vol unless market.vol_pct is set; that vol "
+            "already reflects whatever hedging the market expects.",
         ],
     }
 
 
-def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = data.get(name, {})
-    return value if isinstance(value, Mapping) else {}
+def _with_changes(data: dict[str, Any], changes: Sequence[tuple[Keys, Any]]) -> dict[str, Any]:
+    """Say in the assumptions what was overridden: sentences written for the file may no longer hold."""
+    said = data.get("assumptions", [])
+    if not changes or not isinstance(said, list):
+        return data
+    text = ", ".join(f"{_dotted(keys)} = {shown(value)}" for keys, value in changes)
+    return data | {"assumptions": [f"Set for this run, whatever else is said here: {text}.", *said]}
 
 
-def _keys(dotted: str) -> Path_:
-    return tuple(int(k) if k.isdigit() else k for k in dotted.split("."))
+def _keys(dotted: str) -> Keys:
+    return tuple(int(k) if k.isdigit() else k for k in re.sub(r"\[(\d+)\]", r".\1", dotted).split("."))
 
 
-def _setting(text: str) -> tuple[Path_, Any]:
+def _setting(text: str) -> tuple[Keys, Any]:
     key, sign, value = text.partition("=")
-    key = key.strip()
-    if not sign or not re.fullmatch(r"[A-Za-z0-9_.-]+", key):
-        raise InputError(f"--set takes key=value such as impact.bp_per_usd_bn=6; got {text!r}")
+    key, value = key.strip(), value.strip()
+    if not sign or not re.fullmatch(r"\w[\w-]*(\.[\w-]+|\[\d+\])*", key):
+        raise ValueError("must be key=value, such as impact.bp_per_usd_bn=6")
     try:
-        return _keys(key), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        # A bare word is meant as text: --set hedging.kind=none
-        return _keys(key), value.strip()
+        read = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        read = {}
+    # A bare word is meant as text: --set hedging.kind=none
+    return _keys(key), read["value"] if read.keys() == {"value"} else value
 
 
-def _assign(data: dict[str, Any], keys: Path_, value: Any, where: dict[Path_, str], origin: str) -> None:
+def _override(key: str, value: Any) -> tuple[Keys, Any]:
+    return _keys(key.replace("__", ".")), value
+
+
+def _assign(data: dict[str, Any], keys: Keys, value: Any) -> None:
     at: Any = data
-    for i, key in enumerate(keys[:-1]):
-        if isinstance(at, list) and isinstance(key, int) and key < len(at):
-            at[key] = dict(at[key])
-            at = at[key]
-        elif isinstance(at, dict) and isinstance(key, str):
-            child = at.get(key, {})
-            at[key] = (
-                list(child) if isinstance(child, list) else dict(child) if isinstance(child, dict) else {}
-            )
-            at = at[key]
-        else:
-            raise InputError(f"{origin}: there is no {_dotted(keys[: i + 1])} to set")
-    if isinstance(at, list) and not (isinstance(keys[-1], int) and keys[-1] < len(at)):
-        raise InputError(f"{origin}: there is no {_dotted(keys)} to set")
-    at[keys[-1]] = value
-    where[keys] = origin
+    try:
+        for key in keys[:-1]:
+            at = at.setdefault(str(key), {}) if isinstance(at, dict) else at[key]
+        at[str(keys[-1]) if isinstance(at, dict) else keys[-1]] = value
+    except (IndexError, TypeError):
+        raise ValueError(f"there is no {_dotted(keys)} to set; positions count from 0") from None
 
 
-def _dotted(keys: Path_) -> str:
+def _dotted(keys: Keys) -> str:
     text = ""
     for key in keys:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
-    return text or "scenario"
+        # A key is text of others and must not reach a terminal as control characters.
+        name = key if isinstance(key, int) or key.isprintable() else repr(key)[1:-1]
+        text += f"[{key}]" if isinstance(key, int) else f".{name}" if text else str(name)
+    return text
 
 
-def _origin(keys: Path_, where: Mapping[Path_, str]) -> str:
+def _origin(keys: Keys, where: Mapping[Keys, str]) -> str:
     """Where a key, or failing that the nearest table around it, was written."""
     for length in range(len(keys), 0, -1):
         if keys[:length] in where:
@@ -189,17 +188,25 @@ def _origin(keys: Path_, where: Mapping[Path_, str]) -> str:
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\- \"']+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\-\"']+)\s*=")
+_LONG = re.compile(r"\"\"\"|'''")
 
 
-def _line_numbers(text: str) -> dict[Path_, int]:
+def _line_numbers(text: str) -> dict[Keys, int]:
     """Line of every table and key; good enough for messages, the values themselves come from the parser."""
-    found: dict[Path_, int] = {}
-    table: Path_ = ()
-    count: dict[Path_, int] = {}
+    found: dict[Keys, int] = {}
+    table: Keys = ()
+    count: dict[Keys, int] = {}
+    inside = False
     for number, line in enumerate(text.splitlines(), 1):
+        began, inside = inside, inside ^ (len(_LONG.findall(line)) % 2 == 1)
+        if began:
+            continue
         if header := _HEADER.match(line):
             table = tuple(part.strip(" \"'") for part in header[2].split("."))
+            for length in range(1, len(table)):
+                found.setdefault(table[:length], number)
             if header[1] == "[[":
+                found.setdefault(table, number)
                 count[table] = count.get(table, -1) + 1
                 table = (*table, count[table])
             found.setdefault(table, number)

@@ -14,11 +14,20 @@ import numpy as np
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from gammawall.scenarios import figures
-from gammawall.scenarios.figures import format_level, real, series_array
+from gammawall.scenarios import drawing, figures
+from gammawall.scenarios.drawing import format_level, real, series_array
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["RunRecord", "Verdict", "format_estimate", "render_report", "verdict", "write_report"]
+__all__ = [
+    "RunRecord",
+    "Verdict",
+    "format_estimate",
+    "render_report",
+    "script_json",
+    "template",
+    "verdict",
+    "write_report",
+]
 
 SIGNIFICANT_Z = 4.0
 """Standard errors beyond which a difference is called an effect, and a simulation at odds with theory."""
@@ -96,7 +105,7 @@ def render_report(result: RunRecord) -> str:
     document, series = result.document, result.series
     resolved = _mapping(document.get("resolved"))
     exposures = _mapping(document.get("exposures"))
-    return _template().render(
+    return template("report.html.j2").render(
         document=document,
         verdict=verdict(document, series),
         tiles=[(label, _metric(document, name)) for name, label in _TILES.items()],
@@ -110,7 +119,7 @@ def render_report(result: RunRecord) -> str:
         resolved=resolved,
         scenario={k: v for k, v in resolved.items() if k not in ("facts", "assumptions")},
         colours={
-            name: getattr(figures, name.upper()) for name in ("hedged", "baseline", "theory", "exposure")
+            name: getattr(drawing, name.upper()) for name in ("hedged", "baseline", "theory", "exposure")
         },
         plotly=Markup(get_plotlyjs()),
         z_limit=SIGNIFICANT_Z,
@@ -149,9 +158,20 @@ def verdict(document: Mapping[str, Any], series: Mapping[str, Any]) -> Verdict:
     if difference is None or stderr is None:
         return Verdict("unknown", (*parts, ("no standard error, so no verdict.", False)))
     kind = "none" if not _clear(difference, stderr) else "pins" if difference > 0.0 else "repelled"
+    capped = _capped_share(document)
+    if capped and not _clear(max(abs(difference) - capped, 0.0), stderr):
+        share = f"no verdict, since on {_share(capped)} of them no price cleared the market."
+        return Verdict("unknown", (*parts, (share, False)))
     drawn = f"the price is drawn to {where}." if side == "short" else "the wall pins."
-    ending = {"pins": drawn, "repelled": "the price is repelled.", "none": "no detectable effect."}[kind]
+    away = "the price is held elsewhere." if side == "long" else "the price is repelled."
+    ending = {"pins": drawn, "repelled": away, "none": "no detectable effect."}[kind]
     return Verdict(kind, (*parts, (ending, False)), _difference_detail(difference, stderr, document))
+
+
+def _capped_share(document: Mapping[str, Any]) -> float:
+    """Share of paths on which some step was capped: no difference smaller than it can be trusted."""
+    paths = _at(_mapping(document.get("resolved")), "simulation", "paths")
+    return (_at(document, "status", "paths_capped") or 0.0) / paths if paths else 0.0
 
 
 def _clear(difference: float | None, stderr: float | None) -> bool:
@@ -197,12 +217,19 @@ def format_estimate(value: Any, stderr: Any = None, unit: Any = "", *, signed: b
         return "–"
     scale, sign = (100.0, " %") if unit == "probability" else (1.0, "")
     number, error = scale * number, scale * error if error is not None else None
-    if not error or error < 0.0:
+    # A ratio of a number with itself has rounding for an error.
+    if not error or error < 1e-12 * abs(number):
         return _plain(number, signed) + sign
     decimals = min(max(-math.floor(math.log10(error)), 0), 8)
     plus = "+" if signed else "-"
     text = f"{number:{plus},.{decimals}f}{sign} ± {error:,.{decimals}f}{sign}"
     return text.replace("-", "−")
+
+
+def format_exact(value: Any, stderr: Any = None) -> str:
+    """A number without error of its own, to one digit more than the estimate it is compared with."""
+    error = real(stderr)
+    return format_estimate(value, 0.1 * error if error else None).split(" ±")[0]
 
 
 def _plain(number: float, signed: bool = False) -> str:
@@ -244,7 +271,7 @@ def _pictures(document: Mapping[str, Any], series: Mapping[str, Any]) -> dict[st
         + _ends_alt(series, (("flow_bn_per_min", "hedged"),), "USD bn per minute"),
     }
     return {
-        key: {"alt": alt[key], "json": None if figure is None else _script_json(str(figure.to_json()))}
+        key: {"alt": alt[key], "json": None if figure is None else script_json(str(figure.to_json()))}
         for key, figure in drawn.items()
     }
 
@@ -335,14 +362,15 @@ def _at(record: Mapping[str, Any], section: str, key: str) -> float | None:
     return real(_mapping(record.get(section)).get(key))
 
 
-def _script_json(text: str) -> Markup:
+def script_json(text: str) -> Markup:
     """JSON that no HTML parser can mistake for markup inside a script element."""
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A template of the package, with every value escaped and the filters that the pages use."""
     folder = Path(__file__).parent / "templates"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
@@ -353,10 +381,11 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {
         "estimate": format_estimate,
+        "exact": format_exact,
         "level": format_level,
         "real": real,
         "count": _count,
         "leaves": lambda record: list(_flattened(record)),
         "clear": lambda m: _clear(real(m.get("difference")), real(m.get("difference_stderr"))),
     }
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ import numpy as np
 
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["Result", "to_json", "write_text"]
+__all__ = ["REPORT", "Result", "check_file", "check_folder", "to_json", "write_text"]
 
+REPORT = "report.html"
 _DOCUMENT, _SERIES = "result.json", "series.npz"
 
 
@@ -36,75 +38,102 @@ class Result:
         for entry in self.document["metrics"]:
             if entry["name"] == name:
                 return entry
-        raise KeyError(f"no metric {name!r} in this result")
+        known = ", ".join(entry["name"] for entry in self.document["metrics"])
+        raise KeyError(f"no metric {name!r} in this result; there are {known}")
 
-    def save(self, folder: str | os.PathLike[str], files: Mapping[str, str] | None = None) -> Path:
-        """Write the result as a folder, with further text files beside it; replaces an earlier result.
+    def save(self, folder: str | os.PathLike[str], report: str | None = None) -> Path:
+        """Write the result as a folder, the report's text beside it; replaces an earlier result whole.
 
         Raises:
             InputError: the folder holds something else, or cannot be written.
         """
-        target = Path(folder)
-        if (
-            target.exists()
-            and not (target / _DOCUMENT).is_file()
-            and (target.is_file() or any(target.iterdir()))
-        ):
-            raise InputError(f"{target} exists and is not an earlier result: name another folder with --out")
+        target = check_folder(folder)
+        texts = {_DOCUMENT: to_json(self.document)} | ({} if report is None else {REPORT: report})
+        fresh = None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        except OSError as error:
-            raise InputError(
-                f"cannot write into {target.parent}: {error.strerror}; name another with --out"
-            ) from None
-        try:
-            for name, text in {**(files or {}), _DOCUMENT: to_json(self.document)}.items():
+            # Hidden and beside the target: a rename is atomic only within one file system.
+            fresh = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", dir=target.parent))
+            for name, text in texts.items():
                 (fresh / name).write_text(text, encoding="utf-8")
-            np.savez_compressed(fresh / _SERIES, **{k: np.asarray(v) for k, v in self.series.items()})
+            arrays: dict[str, Any] = {k: np.asarray(v) for k, v in self.series.items()}
+            np.savez_compressed(fresh / _SERIES, **arrays)
             fresh.chmod(0o755)
             _swap(fresh, target)
         except OSError as error:
-            raise InputError(
-                f"cannot write {target}: {error.strerror}; name another folder with --out"
-            ) from None
+            raise _unwritable(target, error) from None
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            if fresh is not None:
+                shutil.rmtree(fresh, ignore_errors=True)
         return target
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Result:
-        """Read a folder that `save` wrote."""
+        """Read a folder that `save` wrote.
+
+        Raises:
+            InputError: it is not one, or it is damaged.
+        """
         source = Path(folder)
         try:
             document = json.loads((source / _DOCUMENT).read_text(encoding="utf-8"))
             with np.load(source / _SERIES, allow_pickle=False) as arrays:
                 return cls(document, dict(arrays))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{source} is not a result folder: {error}") from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{source} is not a whole result folder: {error}") from None
 
 
-def _swap(fresh: Path, target: Path) -> None:
-    """Put a finished folder in place of an earlier one; a kill in between leaves one of the two."""
-    if not target.exists():
-        os.replace(fresh, target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    os.replace(target, old / "result")
-    os.replace(fresh, target)
-    shutil.rmtree(old, ignore_errors=True)
+def check_folder(folder: str | os.PathLike[str]) -> Path:
+    """The absolute path of a folder that a result may be written to or replace.
+
+    Raises:
+        InputError: it holds something else, or cannot be written.
+    """
+    if not os.fspath(folder):
+        raise InputError("the output folder has no name: give one, such as --out runs/mine")
+    target = Path(folder).resolve()
+    if target.is_dir():
+        ours = {_DOCUMENT, _SERIES, REPORT}
+        others = sorted(entry.name for entry in target.iterdir() if entry.name not in ours)
+        if others:
+            raise InputError(f"{target} holds something else ({others[0]}): name another folder with --out")
+        if target == Path.cwd():
+            raise InputError(f"{target} is the current folder: name one inside it with --out")
+    elif target.exists():
+        raise InputError(f"{target} is a file: name a folder with --out")
+    _check_parent(target)
+    return target
+
+
+def check_file(path: str | os.PathLike[str]) -> Path:
+    """The path of a file that can be written.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not os.fspath(path):
+        raise InputError("the file to write has no name: give one, or - for standard output")
+    target = Path(path).resolve()
+    if target.is_dir():
+        raise InputError(f"{target} is a folder: name a file to write")
+    if target.is_file() or not target.exists():
+        _check_parent(target)
+    return target
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; a pipe or a device is written to as it is.
 
     Raises:
         InputError: the file cannot be written.
     """
-    target = Path(path)
+    target = check_file(path)
     try:
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+            return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -114,15 +143,44 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InputError(
-            f"cannot write {target}: {error.strerror}; name a file in a writable folder"
-        ) from None
+        raise _unwritable(target, error) from None
     return target
 
 
 def to_json(value: Any) -> str:
     """Strict JSON: NaN and infinity become null."""
     return json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _swap(fresh: Path, target: Path) -> None:
+    """Put a finished folder in place of an earlier one; a kill in between leaves both whole, but hidden."""
+    if not target.exists():
+        os.replace(fresh, target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.old.", dir=target.parent))
+    try:
+        os.replace(target, old / "result")
+        os.replace(fresh, target)
+    except BaseException:
+        if not target.exists():
+            os.replace(old / "result", target)
+        raise
+    finally:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_parent(target: Path) -> None:
+    """Refuse early, before minutes of work, what could not be written in the end."""
+    above = next(parent for parent in target.absolute().parents if parent.exists())
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".gammawall.", dir=above))
+    except OSError as error:
+        raise _unwritable(target, error) from None
+
+
+def _unwritable(target: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write {target}: {error.strerror or error}; name another place")
 
 
 def _plain(value: Any) -> Any:

@@ -5,26 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from scipy.special import ndtr
 
 from gammawall.scenarios.exposed import exposure_record
 from gammawall.scenarios.files import load
-from gammawall.scenarios.results import Result
+from gammawall.scenarios.provenance import environment
+from gammawall.scenarios.results import Result, check_folder
 from gammawall.scenarios.schema import Scenario
-from gammawall.sim import Measure, SimResult, simulate
-from gammawall.surfaces.exposures import exposures
+from gammawall.sim import SimResult, simulate
+from gammawall.surfaces.exposures import Exposures, exposures
 from gammawall.surfaces.units import USD_BN
 
 __all__ = ["provenance", "run"]
@@ -34,7 +29,7 @@ _CLOSE_BINS = 161
 
 
 def run(
-    scenario: Scenario | str,
+    scenario: Scenario | str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -50,7 +45,9 @@ def run(
         InputError: the scenario has mistakes, or `out` cannot be written.
     """
     began = time.perf_counter()
-    scenario = load(scenario) if isinstance(scenario, str) else scenario
+    if out is not None:
+        check_folder(out)
+    scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
     found = simulate(
         scenario.book,
         market=scenario.market,
@@ -63,25 +60,23 @@ def run(
         progress=progress,
     )
     resolved = scenario.resolved()
-    exposed = exposures(scenario.book) if len(scenario.book) else None
+    exposed = exposures(scenario.book)
     document = {
         "scenario": scenario.name,
         "story": scenario.part.story,
-        "provenance": provenance(resolved, scenario.seed),
+        "provenance": provenance(scenario),
         "resolved": resolved | {"notes": list(scenario.notes)},
         "metrics": [asdict(m) for m in found.metrics],
         "theory": theory_rows(scenario, found),
         "status": found.status,
         "timing": found.timing | {"total_s": time.perf_counter() - began},
-        "exposures": None
-        if exposed is None
-        else exposure_record(scenario.book, exposed, scenario.chain, tables=False),
+        "exposures": exposure_record(scenario.book, exposed, scenario.chain, tables=False),
     }
-    result = Result(document, _series(scenario, found, exposed))
+    result = Result(document, _series(found, exposed))
     if out is not None:
         from gammawall.scenarios.report import render_report
 
-        result.save(out, {"report.html": render_report(result)})
+        result.save(out, render_report(result))
     return result
 
 
@@ -131,46 +126,26 @@ def _row(name: str, closed: float, simulated: float, stderr: float) -> dict[str,
     return {"name": name, "closed_form": closed, "simulated": simulated, "stderr": stderr, "z": z}
 
 
-def provenance(resolved: dict[str, Any], seed: int | None) -> dict[str, Any]:
+def provenance(scenario: Scenario) -> dict[str, Any]:
     """What is needed to repeat a result."""
-    text = json.dumps(resolved, sort_keys=True, default=str)
-    return {
-        "version": metadata.version("gammawall"),
-        "git_commit": _git_commit(),
-        "jax_version": jax.__version__,
-        "python_version": platform.python_version(),
-        "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}",
-        "dtype": "float64",
-        "seed": seed,
-        "scenario_hash": hashlib.sha256(text.encode()).hexdigest(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    return environment() | {
+        "seed": scenario.seed,
+        "scenario_hash": _scenario_hash(scenario),
+        "chain_sha256": scenario.chain_sha256,
     }
 
 
-def _git_commit() -> str | None:
-    """Commit of the source tree this runs from, None when installed or without git."""
-    folder = Path(__file__).resolve().parent
-    if not (folder.parent / ".git").exists():
-        return None
-    try:
-        run_git = ["git", "-C", str(folder), "rev-parse", "HEAD"]
-        return subprocess.run(run_git, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+def _scenario_hash(scenario: Scenario) -> str:
+    """Digest of every value that makes the result; of the quotes themselves, not of their file's name."""
+    resolved = scenario.resolved()
+    numbers = {k: v for k, v in resolved.items() if k not in ("name", "story", "facts", "assumptions")}
+    numbers["book"] = {**numbers["book"], "chain": scenario.chain_sha256}
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
 
-def _series(scenario: Scenario, found: SimResult, exposed: Any) -> dict[str, np.ndarray]:
-    measure = found.measure
-    edges, density, baseline, atoms = _close_densities(found, measure)
-    fan = (
-        np.quantile(found.sample_paths, _FAN_LEVELS, axis=0) if len(found.sample_paths) else np.empty((0, 0))
-    )
-    fan_base = (
-        np.quantile(found.sample_baseline, _FAN_LEVELS, axis=0)
-        if len(found.sample_paths)
-        else np.empty((0, 0))
-    )
-    profile = None if exposed is None else exposed.profile
+def _series(found: SimResult, exposed: Exposures) -> dict[str, np.ndarray]:
+    edges, density, baseline, atoms = _close_densities(found)
+    profile = exposed.profile
     interval = np.diff(found.sample_ends, prepend=0.0)
     return {
         "close_edges": edges,
@@ -179,15 +154,13 @@ def _series(scenario: Scenario, found: SimResult, exposed: Any) -> dict[str, np.
         "atom_strike": atoms[:, 0],
         "atom_mass": atoms[:, 1],
         "atom_stderr": atoms[:, 2],
-        "gex_spot": np.empty(0) if profile is None else profile.index.to_numpy(float),
-        "gex_total_bn": np.empty(0) if profile is None else profile["gex_usd_per_1pct"].to_numpy() / USD_BN,
-        "gex_same_day_bn": np.empty(0)
-        if profile is None
-        else profile["gex_0dte_usd_per_1pct"].to_numpy() / USD_BN,
+        "gex_spot": profile.index.to_numpy(float),
+        "gex_total_bn": profile["gex_usd_per_1pct"].to_numpy(float) / USD_BN,
+        "gex_same_day_bn": profile["gex_0dte_usd_per_1pct"].to_numpy(float) / USD_BN,
         "minutes": found.minutes,
         "fan_levels": np.array(_FAN_LEVELS),
-        "fan": fan,
-        "fan_baseline": fan_base,
+        "fan": np.quantile(found.sample_paths, _FAN_LEVELS, axis=0),
+        "fan_baseline": np.quantile(found.sample_baseline, _FAN_LEVELS, axis=0),
         "sample_paths": found.sample_paths[:20],
         "sample_paths_baseline": found.sample_baseline[:20],
         "vol_minutes": found.sample_ends,
@@ -197,17 +170,20 @@ def _series(scenario: Scenario, found: SimResult, exposed: Any) -> dict[str, np.
     }
 
 
-def _close_densities(found: SimResult, measure: Measure) -> tuple[np.ndarray, ...]:
+def _close_densities(found: SimResult) -> tuple[np.ndarray, ...]:
     """Histograms of the close without its atoms, and the atoms: (strike, mass, standard error) rows."""
-    close, baseline = found.close, found.baseline_close
-    strikes, counts = np.unique(close, return_counts=True)
+    close, baseline, strike = found.close, found.baseline_close, found.measure.strike
+    prices, counts = np.unique(close, return_counts=True)
     # A continuous law does not repeat a price; settled strikes do.
     least = max(3, close.size // 10_000)
-    at, share = strikes[counts >= least], counts[counts >= least] / close.size
+    at, share = prices[counts >= least], counts[counts >= least] / close.size
     atoms = np.column_stack([np.round(at, 9), share, np.sqrt(share * (1.0 - share) / close.size)])
     smooth = close[~np.isin(close, at)]
     low, high = np.quantile(np.concatenate([close, baseline]), [0.0005, 0.9995])
-    low, high = min(low, measure.strike - 20.0), max(high, measure.strike + 20.0)
+    # A strike far away would leave the whole distribution in a few bins.
+    if low - (high - low) < strike < high + (high - low):
+        margin = 0.05 * (high - low)
+        low, high = min(low, strike - margin), max(high, strike + margin)
     edges = np.linspace(low, high, _CLOSE_BINS + 1)
     width = edges[1] - edges[0]
 

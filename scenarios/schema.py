@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
-import numpy as np
 import pandas as pd
 import pydantic
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
+from gammawall.scenarios.mistakes import Keys, contradictions, sentence
+from gammawall.scenarios.values import (
+    MOST_POINTS,
+    one_of,
+    read_corridor,
+    read_drift,
+    read_instant,
+    read_number,
+    read_whole,
+)
 from gammawall.sim import GBM, Clearing, LinearImpact, Market, Measure, NoHedging, SimConfig
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.chain import OptionChain
@@ -21,41 +29,12 @@ from gammawall.surfaces.conventions import CONVENTIONS, SIZES
 
 __all__ = ["Scenario", "ScenarioPart", "problems"]
 
-
-def _one_of(allowed: Any) -> AfterValidator:
-    names = tuple(allowed)
-
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"must be one of {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _no_zone(value: datetime) -> datetime:
-    if value.tzinfo is not None:
-        raise ValueError("must be New York time, without a zone")
-    return value
-
-
-def _drift(value: float | str) -> float | str:
-    if value != "martingale" and not (isinstance(value, float) and np.isfinite(value)):
-        raise ValueError('must be "martingale" or a number, percent per year')
-    return value
-
-
-def _not_flag(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-Number = Annotated[float, pydantic.BeforeValidator(_not_flag), Field(allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0.0)]
-Whole = Annotated[int, pydantic.BeforeValidator(_not_flag)]
-Instant = Annotated[datetime, AfterValidator(_no_zone)]
-Vol = Annotated[Number, Field(gt=0.0, le=1000.0)]
+Number = Annotated[float, BeforeValidator(read_number)]
+Level = Annotated[Number, Field(gt=0.0, le=MOST_POINTS)]
+Vol = Annotated[Number, Field(ge=0.01, le=1000.0)]
+Sessions = Annotated[Number, Field(ge=0.0, le=100.0)]
+Whole = Annotated[int, BeforeValidator(read_whole)]
+Instant = Annotated[datetime, BeforeValidator(read_instant)]
 
 
 class _Part(pydantic.BaseModel):
@@ -63,58 +42,59 @@ class _Part(pydantic.BaseModel):
 
 
 class MarketPart(_Part):
-    spot: Positive | None = None
+    spot: Level | None = None
     start: Instant | None = None
     close: Instant | None = None
-    overnight: Annotated[Number, Field(ge=0.0)] = 0.0
-    weekend: Annotated[Number, Field(ge=0.0)] = 0.0
-    rate_pct: Number = 0.0
+    overnight: Sessions = 0.0
+    weekend: Sessions = 0.0
+    rate_pct: Annotated[Number, Field(ge=-100.0, le=100.0)] = 0.0
     vol_pct: Vol | None = None
 
 
 class DynamicsPart(_Part):
-    kind: Literal["gbm"] = "gbm"
-    profile: Annotated[str, _one_of(PROFILES)] = "flat"
-    drift: Annotated[float | str, AfterValidator(_drift)] = "martingale"
+    kind: Annotated[str, BeforeValidator(one_of(("gbm",)))] = "gbm"
+    profile: Annotated[str, BeforeValidator(one_of(PROFILES))] = "flat"
+    drift: Annotated[float | str, BeforeValidator(read_drift)] = "martingale"
 
 
 class PositionPart(_Part):
-    strike: Positive
+    strike: Level
     expiry: Instant
-    type: Literal["call", "put"] = "call"
-    contracts: Number
+    type: Annotated[str, BeforeValidator(one_of(("call", "put")))] = "call"
+    contracts: Annotated[Number, Field(ge=-1e9, le=1e9)]
     vol_pct: Vol
 
 
 class BookPart(_Part):
     position: tuple[PositionPart, ...] = ()
     chain: str | None = None
-    convention: Annotated[str, _one_of(CONVENTIONS)] = "calls_long_puts_short"
-    size: Annotated[str, _one_of(SIZES)] = "open_interest"
-    scale: Number = 1.0
+    convention: Annotated[str, BeforeValidator(one_of(CONVENTIONS))] = "calls_long_puts_short"
+    size: Annotated[str, BeforeValidator(one_of(SIZES))] = "open_interest"
+    scale: Annotated[Number, Field(ge=-1e6, le=1e6)] = 1.0
 
 
 class ImpactPart(_Part):
-    kind: Literal["linear"] = "linear"
-    bp_per_usd_bn: Annotated[Number, Field(ge=0.0)]
+    kind: Annotated[str, BeforeValidator(one_of(("linear",)))] = "linear"
+    bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)]
 
 
 class HedgingPart(_Part):
-    kind: Literal["clearing", "none"] = "clearing"
+    kind: Annotated[str, BeforeValidator(one_of(("clearing", "none")))] = "clearing"
     fraction: Annotated[Number, Field(ge=0.0, le=1.0)] = 1.0
 
 
 class SimulationPart(_Part):
-    paths: Annotated[Whole, Field(ge=2, le=2**32)] = 100_000
-    steps: Annotated[Whole, Field(ge=1, le=10**6)] = 390
+    # Memory sets both upper limits: closes are kept per path, hedge tables per step.
+    paths: Annotated[Whole, Field(ge=2, le=10**8)] = 100_000
+    steps: Annotated[Whole, Field(ge=1, le=10_000)] = 390
     seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
-    sample_minutes: Positive = 1.0
+    sample_minutes: Annotated[Number, Field(gt=0.0, le=1e6)] = 1.0
 
 
 class MeasurePart(_Part):
-    strike: Positive | None = None
-    band_points: Positive = 5.0
-    corridor: tuple[Positive, Positive] | None = None
+    strike: Level | None = None
+    band_points: Level | None = None
+    corridor: Annotated[tuple[float, float], BeforeValidator(read_corridor)] | None = None
 
 
 class ScenarioPart(_Part):
@@ -147,6 +127,7 @@ class Scenario:
     chain: OptionChain | None = None
     notes: tuple[str, ...] = ()
     """what was taken from the chain rather than from the file"""
+    chain_sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -173,47 +154,29 @@ def _plain(stamp: pd.Timestamp) -> str:
     return stamp.tz_localize(None).isoformat()
 
 
-def problems(data: Mapping[str, Any]) -> tuple[ScenarioPart | None, list[tuple[tuple[str | int, ...], str]]]:
+def problems(data: Mapping[str, Any]) -> tuple[ScenarioPart | None, list[tuple[Keys, str]]]:
     """Check plain data against the schema.
 
     Returns:
         The checked scenario or None, and every mistake as (path of keys, sentence).
     """
+    part, found = None, []
     try:
         part = ScenarioPart.model_validate(dict(data))
     except pydantic.ValidationError as error:
-        return None, [(_path(e["loc"]), _sentence(e)) for e in error.errors()]
-    found = _contradictions(part)
+        found = [(_path(e["loc"]), sentence(e, _siblings(e["loc"]))) for e in error.errors()]
+    found += contradictions(data)
+
+    def misspelt(keys: Keys) -> bool:
+        meant = f"did you mean {keys[-1]!r}?"
+        return any(other[:-1] == keys[:-1] and text.endswith(meant) for other, text in found)
+
+    # A misspelt key is one mistake, not also a missing one.
+    found = [(keys, text) for keys, text in found if not (text.startswith("is missing") and misspelt(keys))]
     return (None if found else part), found
 
 
-def _contradictions(part: ScenarioPart) -> list[tuple[tuple[str | int, ...], str]]:
-    """Mistakes that only two values together show."""
-    found: list[tuple[tuple[str | int, ...], str]] = []
-    market, book = part.market, part.book
-    if book.chain is None:
-        for name in ("spot", "start", "close", "vol_pct"):
-            if getattr(market, name) is None:
-                found.append((("market", name), "is missing; it is needed when book.chain is not given"))
-    if market.start and market.close and market.close <= market.start:
-        found.append(
-            (("market", "close"), f"must come after market.start; got {market.close} and {market.start}")
-        )
-    if book.chain is not None and book.position:
-        found.append((("book", "chain"), "cannot stand beside book.position; keep one of the two"))
-    for i, position in enumerate(book.position):
-        if market.start and position.expiry <= market.start:
-            sentence = f"must come after market.start; got {position.expiry}, the start is {market.start}"
-            found.append((("book", "position", i, "expiry"), sentence))
-    measure = part.measure
-    if measure.corridor and measure.corridor[0] >= measure.corridor[1]:
-        found.append((("measure", "corridor"), f"must be low then high; got {list(measure.corridor)}"))
-    if measure.strike and measure.band_points >= measure.strike:
-        found.append((("measure", "band_points"), f"must be below the strike; got {measure.band_points:g}"))
-    return found
-
-
-def _path(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+def _path(location: tuple[str | int, ...]) -> Keys:
     """Keys only: the library adds names of alternatives to the location of a mistake inside a union."""
     keys, model = [], ScenarioPart
     for entry in location:
@@ -240,23 +203,3 @@ def _siblings(location: tuple[str | int, ...]) -> list[str]:
             field = model.model_fields.get(entry)
             model = _model_of(field.annotation) if field else None
     return list(model.model_fields) if model else []
-
-
-def _sentence(error: Any) -> str:
-    kind, got = error["type"], error.get("input")
-    if kind == "extra_forbidden":
-        name, known = str(error["loc"][-1]), _siblings(error["loc"])
-        close = difflib.get_close_matches(name, known, n=1)
-        return "is not a known key; " + (
-            f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        )
-    if kind == "missing":
-        return "is missing"
-    shown = repr(got) if isinstance(got, (str, int, float, bool)) else f"a {type(got).__name__}"
-    message = error["msg"].removeprefix("Value error, ").replace("Input should", "must").removeprefix("must ")
-    text = f"must {message}; got {shown[:80]}"
-    if kind == "literal_error" and isinstance(got, str):
-        allowed = [word.strip("' ") for word in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        close = difflib.get_close_matches(got, allowed, n=1)
-        text += f"; did you mean {close[0]!r}?" if close else ""
-    return text

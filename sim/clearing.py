@@ -8,6 +8,8 @@ where it was to the first root on the side it is pushed to (model.md, section 2)
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 
 __all__ = ["CAPPED", "JUMP", "STABLE", "cubic", "first_root", "hermite", "inverse_lookup"]
@@ -31,7 +33,7 @@ def cubic(coefficients, u):
     return a0 + u * (a1 + u * (a2 + u * a3)), a1 + u * (2.0 * a2 + u * 3.0 * a3)
 
 
-def root_in_cell(y, x_left, width, coefficients, c, low=0.0, high=1.0):
+def root_in_cell(y, x_left, width, coefficients, c, low: Any = 0.0, high: Any = 1.0):
     """u in [low, high] where x_left + u width + c D(u) = y, for a piece of a cell whose ends enclose y."""
     value0, _ = cubic(coefficients, jnp.zeros_like(y))
     value1, _ = cubic(coefficients, jnp.ones_like(y))

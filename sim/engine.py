@@ -126,12 +126,14 @@ def simulate_block(table: HedgeTable, drive: Drive, probe: Probe, seed, paths, v
 def _settle(table: HedgeTable, spread, begin, end, x, seed, paths, shift):
     """Clear at the instants of the lead-in and at the close; the worst status of them counts.
 
-    The fundamental price between the last step and the close is a Brownian bridge: at each halving of the
-    time left, mean (X_j + X_T)/2 and variance (left)/4.
+    The fundamental price between the last step and the close is a Brownian bridge: from time left τ to ρτ,
+    mean X_T + ρ(X − X_T) and variance σ²τ ρ(1 − ρ).
     """
-    lead = table.close_nodes.shape[0] - 1
-    shocks = normals(seed, LEAD_IN, paths, lead)
-    shares = 0.5 * spread * jnp.sqrt(0.5 ** jnp.arange(lead))
+    left = table.close_left
+    shocks = normals(seed, LEAD_IN, paths, left.shape[0])
+    before = jnp.concatenate([jnp.ones(1), left])[:-1]
+    ratio = left / before
+    spreads = spread * jnp.sqrt(before * ratio * (1.0 - ratio))
     status = jnp.zeros(x.shape, jnp.int32)
 
     def clear(y, x, row):
@@ -140,14 +142,14 @@ def _settle(table: HedgeTable, spread, begin, end, x, seed, paths, shift):
 
     def step(carry, inputs):
         between, x, status = carry
-        z, share, row = inputs
-        between = 0.5 * (between + end) + share * z
+        z, pull, width, row = inputs
+        between = end + pull * (between - end) + width * z
         x, _, _, met = clear(between + shift, x, row)
         return (between, x, jnp.maximum(status, met)), None
 
     rows = (table.close_nodes, table.close_delta, table.close_slope)
     leading = jax.tree_util.tree_map(lambda a: a[:-1], rows)
-    (_, x, status), _ = jax.lax.scan(step, (begin, x, status), (shocks, shares, leading))
+    (_, x, status), _ = jax.lax.scan(step, (begin, x, status), (shocks, ratio, spreads, leading))
     x, delta, _, met = clear(end + shift, x, jax.tree_util.tree_map(lambda a: a[-1], rows))
     return x, delta, jnp.maximum(status, met)
 
@@ -182,7 +184,7 @@ def run_blocks(
     """
     starts = list(range(0, paths, block))
     block = min(block, paths)
-    keep_each = min(-(-keep // len(starts)), block) if keep else 0
+    keep_each = _keep_each(min(keep, paths), len(starts), block, paths - starts[-1])
     workers = min(workers or os.cpu_count() or 1, len(starts))
     began = time.perf_counter()
     with jax.enable_x64(True):
@@ -199,13 +201,23 @@ def run_blocks(
         return _cut(sums, left)
 
     blocks = []
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         for sums in pool.map(one, starts):
             blocks.append(sums)
             done += sums.close.shape[1]
             if progress is not None:
                 progress(done, paths)
+    finally:
+        # On Ctrl-C only the blocks already running are waited for.
+        pool.shutdown(cancel_futures=True)
     return blocks, ready - began, time.perf_counter() - ready
+
+
+def _keep_each(keep: int, blocks: int, block: int, last: int) -> int:
+    """How many paths each block must keep for `keep` in all, when the last block has only `last` of them."""
+    even = -(-keep // blocks)
+    return even if even <= last else min(-(-(keep - last) // (blocks - 1)), block)
 
 
 _COMPILED: dict[Any, Any] = {}

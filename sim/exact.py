@@ -12,6 +12,7 @@ import numpy as np
 from gammawall.sim.schedule import Schedule
 from gammawall.sim.types import Market
 from gammawall.surfaces.book import Book
+from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.normal import norm_cdf, norm_pdf
 
@@ -19,13 +20,15 @@ __all__ = ["Positions", "book_delta", "prepare_positions", "settled_delta"]
 
 _CHUNK = 128
 """Positions evaluated together; every chunk has this size, so that one compilation serves all books."""
+_ROUNDING = 1e-12
+"""A share of variance left that is rounding of the clock: no trading time is this short."""
 
 
 @dataclass(frozen=True)
 class Positions:
     """A book reduced to what its delta needs, calls and puts of one strike, expiry and vol merged.
 
-    Delta of position i in index units at log spot x and step k (spot delta of Black-76, forward = carry × spot):
+    Delta of position i in index units at log spot x and step k (Black-76 spot delta, forward = carry × spot):
 
         D = units e^{a f} Φ(d) − puts e^{a f},   d = (x + b f − ln K)/s + s/2,   s = total_vol √v
 
@@ -74,20 +77,24 @@ def prepare_positions(book: Book, market: Market, schedule: Schedule) -> Positio
     instants = expiries.unique().sort_values()
     group = instants.get_indexer(expiries)
     variance_left, time_left, alive = _remaining(instants, market, schedule)
-    # A book valued at another instant than the start keeps its vol: its variance scales with the time left.
-    at_start = np.asarray(market.clock.variance_years(market.start, expiries), float)
-    at_value = np.asarray(market.clock.variance_years(book.as_of, expiries), float)
-    share = np.divide(at_start, at_value, out=np.ones_like(at_start), where=at_value > 0.0)
-    moved = book.as_of != market.start
-    total_vol = book.total_vol[rows] * (np.sqrt(share) if moved else 1.0)
-    log_carry = np.log(book.carry[rows])
+    total_vol, log_carry = book.total_vol[rows], np.log(book.carry[rows])
+    log_factor = log_carry + np.log(book.discount[rows])
+    if book.as_of != market.start:
+        # The book keeps its vols and rates: variance and carry scale with the time that is left.
+        at_start = np.asarray(market.clock.variance_years(market.start, expiries), float)
+        at_value = np.asarray(market.clock.variance_years(book.as_of, expiries), float)
+        total_vol = total_vol * np.sqrt(
+            np.divide(at_start, at_value, out=np.ones_like(at_start), where=at_value > 0.0)
+        )
+        years = calendar_years(market.start, expiries) / calendar_years(book.as_of, expiries)
+        log_carry, log_factor = log_carry * years, log_factor * years
     return Positions(
         log_strike=np.log(book.strike[rows]),
         units=merged["units"] * book.multiplier,
         puts=merged["puts"] * book.multiplier,
         total_vol=total_vol,
         log_carry=log_carry,
-        log_factor=log_carry + np.log(book.discount[rows]),
+        log_factor=log_factor,
         group=group,
         variance_left=variance_left,
         time_left=time_left,
@@ -114,10 +121,11 @@ def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray
         seconds = (expiry - schedule.instants).total_seconds().to_numpy()
         time[row] = np.maximum(seconds, 0.0) / seconds[0]
         left = np.maximum(total - spent, 0.0)
-        # The sum of the steps and the clock's total differ by rounding; at settlement nothing may be left.
-        left[seconds <= 0.0] = 0.0
+        # The sum of the steps and the clock's total differ by rounding; at settlement nothing may be left,
+        # nor at the last close before a settlement at the next open when the night carries no variance.
+        left[(seconds <= 0.0) | (left < _ROUNDING * total)] = 0.0
         variance[row] = left / total if total > 0.0 else 0.0
-    alive = np.array([(schedule.instants <= expiry) for expiry in instants]).reshape(groups, steps)
+    alive = np.array([(schedule.instants <= expiry) for expiry in instants], bool).reshape(groups, steps)
     return variance, time, alive
 
 
@@ -171,18 +179,17 @@ def book_delta(positions: Positions, log_spot: np.ndarray, steps: np.ndarray, ma
     return total, slope
 
 
-def closing_positions(positions: Positions, count: int) -> Positions:
-    """The same positions at `count` instants inside the last step, each halving what is left of that step."""
-    share = 0.5 ** np.arange(1, count + 1)
+def closing_positions(positions: Positions, left: np.ndarray) -> Positions:
+    """The same positions at instants inside the last step, with shares `left` of that step still to come."""
 
     def inside(values: np.ndarray) -> np.ndarray:
-        return values[:, -1:] + (values[:, -2:-1] - values[:, -1:]) * share
+        return values[:, -1:] + (values[:, -2:-1] - values[:, -1:]) * left
 
     return dataclasses.replace(
         positions,
         variance_left=inside(positions.variance_left),
         time_left=inside(positions.time_left),
-        alive=np.repeat(positions.alive[:, -1:], count, axis=1),
+        alive=np.repeat(positions.alive[:, -1:], left.size, axis=1),
     )
 
 

@@ -59,11 +59,10 @@ class CloseLaw:
     def moments(self) -> tuple[float, float]:
         """Mean of the closing price in points, and standard deviation of the log price.
 
-        Integrates over the quantiles of y, where the price is a smooth function between corners.
+        Sums the distribution over a fine grid of prices; the atoms are taken whole.
         """
-        reach = 9.0 * self.spread
         strikes, _ = settled_delta(self.positions)
-        x = np.linspace(self.log_spot - 2.0 * reach, self.log_spot + 2.0 * reach, 16 * _FINE)
+        x = np.linspace(*self._range(), _FINE)
         x = np.sort(np.concatenate([x, strikes, strikes]))
         left, right = self.cdf(x, "left"), self.cdf(x)
         atoms = right - left
@@ -74,6 +73,16 @@ class CloseLaw:
         mean = float((atoms * np.exp(x)).sum() + (rise * np.exp(middle)).sum())
         var = float((atoms * (x - mean_log) ** 2).sum() + (rise * (middle - mean_log) ** 2).sum())
         return mean, float(np.sqrt(var))
+
+    def _range(self) -> tuple[float, float]:
+        """Log prices that hold all but 1e-12 of the mass: short gamma spreads the close beyond `spread`."""
+        reach = 18.0 * self.spread
+        for _ in range(6):
+            low, high = self.cdf(self.log_spot + np.array([-reach, reach]))
+            if low < 1e-12 and high > 1.0 - 1e-12:
+                break
+            reach *= 2.0
+        return self.log_spot - reach, self.log_spot + reach
 
 
 def close_law(

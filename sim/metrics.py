@@ -42,6 +42,9 @@ class Scales:
     sample_minutes: float
 
 
+_ROUNDING = 1e-13
+"""A variance below this share of the mean square is the rounding of their difference."""
+
 Leg = dict[str, Any]
 Formula = Callable[[Leg, Leg, Scales], Any]
 
@@ -51,7 +54,14 @@ def _vol_pct(variance: Any, years: float) -> Any:
 
 
 def _spread(square: Any, mean: Any) -> Any:
-    return np.sqrt(square - mean * mean)
+    variance = square - mean * mean
+    # Paths that all end at one price leave rounding, of either sign.
+    return np.sqrt(variance) if np.real(variance) > _ROUNDING * np.real(square) else 0.0 * variance
+
+
+def _ratio(over: Any, under: Any) -> Any:
+    # A price that never moved has no correlation.
+    return over / under if under != 0.0 else 0.0 * over
 
 
 METRICS: dict[str, tuple[str, str, Formula]] = {
@@ -112,7 +122,9 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
     "return_autocorrelation": (
         "correlation",
         "of successive sampled returns",
-        lambda h, b, s: h["lag_product"] / h["realised_variance"] * (s.samples / max(s.samples - 1, 1)),
+        lambda h, b, s: (
+            _ratio(h["lag_product"], h["realised_variance"]) * (s.samples / max(s.samples - 1, 1))
+        ),
     ),
     "range_points": ("points", "mean of high minus low", lambda h, b, s: h["range_points"]),
     "max_feedback": (

@@ -143,8 +143,8 @@ def simulate(
     result = SimResult(**{**result, "timing": timing})
     if throw and result.status["capped"]:
         raise NumericalError(
-            f"{result.status['capped']:.0f} path-steps found no price on the grid: the book folds the map beyond "
-            "it; reduce the impact or the short positions, or raise max_nodes"
+            f"{result.status['capped']:.0f} path-steps found no price on the grid: the book folds the map "
+            "beyond it; reduce the impact or the short positions, or raise max_nodes"
         )
     return result
 

@@ -114,7 +114,7 @@ def lag_one_variance(feedback: Any, rebalances: int) -> Any:
 
 
 def lag_one_realised_variance(feedback: Any) -> Any:
-    """Realised variance over σ² of the same process in its steady state: 1/(1 − g²), above 1 for either sign."""
+    """Realised variance over σ² of the same process in its steady state: 1/(1 − g²), above 1 if g ≠ 0."""
     g = np.asarray(feedback, float)
     if (np.abs(g) >= 1.0).any():
         raise InputError("feedback must lie within (−1, 1): one-step-late hedging diverges outside")

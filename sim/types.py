@@ -10,7 +10,7 @@ import pandas as pd
 from gammawall.surfaces.book import new_york
 from gammawall.surfaces.clock import VarianceClock
 from gammawall.surfaces.errors import InputError
-from gammawall.surfaces.units import BP_PER_USD_BN, SESSION_MINUTES, SESSIONS_PER_YEAR
+from gammawall.surfaces.units import BP_PER_USD_BN
 
 __all__ = ["GBM", "Clearing", "LinearImpact", "Market", "Measure", "NoHedging", "SimConfig"]
 
@@ -52,15 +52,6 @@ class Market:
     def variance_years(self) -> float:
         """Variance time of the window: 1/252 for one regular session."""
         return float(self.clock.variance_years(self.start, self.close))
-
-    @property
-    def minutes(self) -> float:
-        """Trading minutes of the window."""
-        return self.variance_years_flat * SESSIONS_PER_YEAR * SESSION_MINUTES
-
-    @property
-    def variance_years_flat(self) -> float:
-        return float(VarianceClock().variance_years(self.start, self.close))
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ LEE_BOUND = 2.0
 _FAR_K = 1e6
 """Log-moneyness at which the slope of a wing is read."""
 
-_REACH = 50.0
-_POINTS = 401
+_REACH = 300.0
+_POINTS = 601
 _PER_INTERVAL = 5
 
 
@@ -92,7 +92,7 @@ def check_arbitrage(
 
     Args:
         surface: any object with ``years`` and ``derivatives(k, t)``, see `VolSurface`.
-        k: log-moneyness, shape [M] for all times or [T, M]; by default 401 points per time out to 50 standard
+        k: log-moneyness, shape [M] for all times or [T, M]; by default 601 points per time out to 300 standard
             deviations at the money, dense at the money.
         years: times, shape [T]; by default every expiry, five times between each two, three before the
             first and two beyond the last.
@@ -108,7 +108,7 @@ def check_arbitrage(
         grid = spread[:, None] * np.sinh(np.linspace(-reach, reach, _POINTS))
     else:
         grid = np.asarray(k, float)
-        grid = np.broadcast_to(grid, (times.size, grid.shape[-1])) if grid.ndim <= 2 and grid.ndim else grid
+        grid = np.tile(grid, (times.size, 1)) if grid.ndim == 1 else grid
     if grid.ndim != 2 or grid.shape[0] != times.size or not (np.isfinite(grid).all() and times.min() > 0.0):
         raise InputError(
             f"the grid has times of shape {times.shape} and k of shape {grid.shape}; k must be [M] or "

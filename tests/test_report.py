@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from gammawall.scenarios import figures
+from gammawall.scenarios import drawing, figures
 from gammawall.scenarios.report import _script_json, format_estimate, render_report, verdict, write_report
 from gammawall.surfaces.errors import InputError
 from tests.report_fixture import BAND, STRIKE, SyntheticRun, make_run
@@ -319,7 +319,7 @@ def test_the_atom_is_a_stem_beside_the_density_not_in_it(long_run):
     assert stem.yaxis == "y2"
     np.testing.assert_allclose(stem.y[:2], [0.0, 100.0 * mass], rtol=1e-6)
     assert list(stem.x[:2]) == [STRIKE, STRIKE]
-    assert traces["closed form →"].marker.color == figures.THEORY
+    assert traces["closed form →"].marker.color == drawing.THEORY
     assert any(f"{100 * mass:.1f} %" in a.text for a in figure.layout.annotations)
     width = np.diff(long_run.series["close_edges"])
     assert mass + float(density @ width) == pytest.approx(1.0, abs=0.01)
@@ -341,7 +341,7 @@ def test_a_colour_means_the_same_in_every_picture(long_run):
     ]
     for figure in drawn:
         for trace in shown(figure).data:
-            expected = figures.BASELINE if "no hedging" in trace.name else figures.HEDGED
+            expected = drawing.BASELINE if "no hedging" in trace.name else drawing.HEDGED
             assert trace.line.color == expected
 
 

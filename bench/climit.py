@@ -1,0 +1,64 @@
+"""The C loops of bench/c, compiled with the system compiler: the limit beside which jax is measured."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["CLimit"]
+
+_SOURCES = Path(__file__).resolve().parent / "c"
+_FLAGS = ("-Ofast", "-march=native", "-fopenmp", "-shared", "-fPIC")
+
+
+class CLimit:
+    """Compiled loops; `available` is false, with the reason in `why_not`, where there is no compiler."""
+
+    def __init__(self) -> None:
+        self.why_not = ""
+        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        if compiler is None:
+            self.why_not = "no C compiler on this machine"
+            return
+        self._folder = tempfile.TemporaryDirectory()
+        self._libraries = {}
+        for name in ("greeks", "paths"):
+            target = Path(self._folder.name) / f"{name}.so"
+            command = [compiler, *_FLAGS, str(_SOURCES / f"{name}.c"), "-o", str(target), "-lm"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                self.why_not = f"the C compiler failed: {done.stderr.splitlines()[0] if done.stderr else '?'}"
+                return
+            self._libraries[name] = ctypes.CDLL(str(target))
+
+    @property
+    def available(self) -> bool:
+        return not self.why_not
+
+    def greeks(self, columns: list[np.ndarray], out: np.ndarray) -> None:
+        """Eleven greeks of [F, K, T, σ, r, ±1] into out [11, n]; float64 or float32 by the columns."""
+        wide = columns[0].dtype == np.float64
+        function = self._libraries["greeks"]["greeks64" if wide else "greeks32"]
+        function(ctypes.c_long(columns[0].size), *(_pointer(c) for c in columns), _pointer(out))
+
+    def paths(self, count: int, table: np.ndarray, numbers: tuple[float, ...], out: np.ndarray) -> None:
+        """Path-steps of a fixed book; `numbers` are y_first, y_width, spread, drift, impact, shift, start."""
+        steps, cells, _ = table.shape
+        doubles = [ctypes.c_double(x) for x in numbers]
+        self._libraries["paths"].paths(
+            ctypes.c_long(count),
+            ctypes.c_int(steps),
+            ctypes.c_int(cells),
+            _pointer(table),
+            *doubles,
+            _pointer(out),
+        )
+
+
+def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)

@@ -1,0 +1,82 @@
+"""Speed against the limit of this machine, measured in the same run: ``python bench/run.py [--json FILE]``.
+
+Runs where only jax, NumPy, pandas and SciPy are installed; the C loops need a compiler and are skipped, with
+a word, where there is none. Every line is the median of repeated runs, compilation apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+try:
+    import gammawall.surfaces  # noqa: F401
+except ImportError:
+    # A bare machine, nothing installed: the import map that type checkers use.
+    sys.path.insert(0, str(HERE.parent / "tests" / "_types"))
+
+from climit import CLimit  # noqa: E402
+from jobs import exposure_lines, greek_lines, path_lines, vol_lines  # noqa: E402
+from measure import Line  # noqa: E402
+
+
+def main() -> None:
+    """Run every job and print a table; with --json also write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", metavar="FILE", help="write the record here")
+    parser.add_argument("--compare", metavar="FILE", help="an earlier record to set beside this one")
+    parser.add_argument("--quick", action="store_true", help="small sizes only")
+    chosen = parser.parse_args()
+    limit = CLimit()
+    if not limit.available:
+        print(f"no C limit: {limit.why_not}")
+    earlier = _earlier(chosen.compare)
+    lines: list[Line] = []
+    for job in (greek_lines, vol_lines, exposure_lines, path_lines):
+        for line in job(limit, quick=chosen.quick):
+            lines.append(line)
+            print(_row(line, earlier), flush=True)
+    if chosen.json:
+        Path(chosen.json).write_text(json.dumps(_record(lines), indent=1) + "\n", encoding="utf-8")
+
+
+def _row(line: Line, earlier: dict[str, float]) -> str:
+    text = f"{line.name:<52} {line.ns:9.2f} ns per {line.unit:<10} ± {line.spread:4.0%}"
+    if line.ratio is not None:
+        text += f"  {line.ratio:5.2f} × {line.limit} ({line.limit_ns:.2f} ns)"
+    if line.name in earlier:
+        text += f"  {line.ns / earlier[line.name]:.2f} × before"
+    return text
+
+
+def _earlier(path: str | None) -> dict[str, float]:
+    if path is None:
+        return {}
+    return {line["name"]: line["ns"] for line in json.loads(Path(path).read_text(encoding="utf-8"))["lines"]}
+
+
+def _record(lines: list[Line]) -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": f"{device.platform}: {device.device_kind}",
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "versions": {"python": platform.python_version(), "jax": jax.__version__, "numpy": np.__version__},
+        "lines": [vars(line) | {"ns": line.ns, "ratio": line.ratio} for line in lines],
+    }
+
+
+if __name__ == "__main__":
+    main()
