@@ -33,9 +33,15 @@ Json = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE", help="Write the record as JSON; - for standard output."),
 ]
+Report = Annotated[
+    str | None, typer.Option("--report", metavar="FILE", help="Write pictures as one HTML file.")
+]
 Convention = Annotated[
     str,
-    typer.Option(help="Who is long: calls_long_puts_short, calls_short_puts_long, all_long or all_short."),
+    typer.Option(
+        help="Who is long: calls_long_puts_short, calls_short_puts_long, all_long, all_short, "
+        "or a .csv of dealers' signed contracts by symbol."
+    ),
 ]
 ScenarioName = Annotated[
     str, typer.Argument(metavar="NAME", help="A scenario of the library, or the path of a TOML file.")
@@ -90,7 +96,7 @@ def run(
     from gammawall.scenarios.results import REPORT, check_folder, to_json
     from gammawall.scenarios.runner import run as run_scenario
 
-    _check_json(json)
+    _check_targets(json)
     silent = quiet or json == "-"
     ready = load(scenario, chain=chain, settings=settings or ())
     folder = check_folder(out if out is not None else Path("runs") / console.folder_name(ready.name, chain))
@@ -122,24 +128,60 @@ def exposures(
     as_of: Annotated[
         str | None, typer.Option(help="Time of the quotes, where the file does not say.")
     ] = None,
+    report: Report = None,
     quiet: Quiet = False,
 ) -> None:
-    """Print dealers' exposures and levels.
+    """Print dealers' exposures and levels; with --report also draw them.
 
     Gamma, delta, vanna and charm under a convention of who is long; zero gamma, walls and maximum pain.
     """
     from gammawall.scenarios import console
     from gammawall.scenarios.exposed import exposure_record
     from gammawall.scenarios.results import to_json
-    from gammawall.surfaces.book import dealer_book
-    from gammawall.surfaces.chain import read_chain
+    from gammawall.surfaces import SignedFlow, dealer_book, exposures, read_chain
 
-    _check_json(json)
+    _check_targets(json, report)
     quotes = read_chain(chain, as_of=as_of, spot=spot)
-    record = exposure_record(dealer_book(quotes, convention, size), chain=quotes)
+    who = SignedFlow.read_csv(convention) if convention.endswith(".csv") else convention
+    book = dealer_book(quotes, who, size)
+    exposed = exposures(book)
+    record = exposure_record(book, exposed, quotes)
+    if report is not None:
+        from gammawall.scenarios.exposures_report import exposures_report
+
+        _write_report(report, exposures_report(quotes, book, exposed, record))
     _write_json(json, to_json(record))
     if json != "-" and not quiet:
         console.print_exposures(record)
+
+
+@app.command()
+def surface(
+    chain: Annotated[str, typer.Argument(metavar="FILE", help="A file of option quotes.")],
+    json: Json = None,
+    spot: Annotated[float | None, typer.Option(help="Index level, where the file does not say.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Time of the quotes, where the file does not say.")
+    ] = None,
+    report: Report = None,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a vol surface to a chain, audit it for arbitrage, and draw it.
+
+    Both eSSVI and SVI slices. The report goes to runs/NAME-surface.html unless --report says otherwise.
+    """
+    from gammawall.scenarios import console
+    from gammawall.scenarios.results import to_json
+    from gammawall.scenarios.surface_report import surface_report
+    from gammawall.surfaces import read_chain
+
+    target = report or str(Path("runs") / f"{Path(chain).name.split('.')[0]}-surface.html")
+    _check_targets(json, target)
+    record, page = surface_report(read_chain(chain, as_of=as_of, spot=spot))
+    _write_report(target, page)
+    _write_json(json, to_json(record))
+    if json != "-" and not quiet:
+        console.print_surface(record, Path(target))
 
 
 @app.command()
@@ -154,11 +196,19 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _check_json(target: str | None) -> None:
+def _check_targets(json: str | None, report: str | None = None) -> None:
+    """Refuse files that cannot be written before any work is done."""
     from gammawall.scenarios.results import check_file
 
-    if target is not None and target != "-":
-        check_file(target)
+    for target in (json if json != "-" else None, report):
+        if target is not None:
+            check_file(target)
+
+
+def _write_report(target: str, page: str) -> None:
+    from gammawall.scenarios.results import write_text
+
+    write_text(target, page)
 
 
 def _write_json(target: str | None, text: str) -> None:

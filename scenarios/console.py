@@ -24,6 +24,7 @@ __all__ = [
     "print_checks",
     "print_exposures",
     "print_run",
+    "print_surface",
     "progress_bar",
 ]
 
@@ -161,6 +162,25 @@ def print_exposures(record: dict[str, Any]) -> None:
     console.print(f"max pain of the first expiry: {'none' if pain is None else f'{pain:,.10g}'}")
     for note in record["report"].get("notes", ()):
         console.print(Text(f"note: {note}"))
+
+
+def print_surface(record: dict[str, Any], report: Path) -> None:
+    """How well each model fits, whether it is free of arbitrage, and where the report is."""
+    console = _console()
+    console.print(Text(f"spot {record['spot']:,.2f} at {record['as_of']}"))
+    table = Table("model", "expiries", "median error", "largest", "arbitrage", box=None, pad_edge=False)
+    for name, model in record["models"].items():
+        errors = sorted(row["rmse_vol_points"] for row in model["by_expiry"] if not row["reason"])
+        found = sum(check["violations"] for check in model["audit"].values())
+        table.add_row(
+            name,
+            str(len(errors)),
+            f"{errors[len(errors) // 2]:.3f} vol points",
+            f"{errors[-1]:.3f}",
+            "none" if model["arbitrage_free"] else f"{found:,} points",
+        )
+    console.print(table)
+    console.print(Text(f"report: {report.resolve().as_uri()}"), soft_wrap=True)
 
 
 def print_checks(checks: Any) -> None:

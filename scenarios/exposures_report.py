@@ -130,7 +130,7 @@ def _levels_table(book: Book) -> Table:
 
 
 def _conventions_table(chain: OptionChain) -> Table:
-    frame = convention_report(chain)
+    frame = convention_report(chain, sizes=("open_interest", "volume"))
     rows = []
     for (convention, size), r in frame.iterrows():  # pyright: ignore[reportGeneralTypeIssues]
         if str(r["refused"]):

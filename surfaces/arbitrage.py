@@ -92,7 +92,7 @@ def check_arbitrage(
 
     Args:
         surface: any object with ``years`` and ``derivatives(k, t)``, see `VolSurface`.
-        k: log-moneyness, shape [M] for all times or [T, M]; by default 601 points per time out to 300 standard
+        k: log-moneyness, [M] for all times or [T, M]; by default 601 points per time out to 300 standard
             deviations at the money, dense at the money.
         years: times, shape [T]; by default every expiry, five times between each two, three before the
             first and two beyond the last.

@@ -183,11 +183,10 @@ def _padded(rows: list[np.ndarray], years: np.ndarray) -> _Quotes:
 
 def _report(table: pd.DataFrame, kept: pd.Index, quotes: _Quotes, vol: np.ndarray) -> pd.DataFrame:
     error = (vol - quotes.mid) / VOL_POINT
-    inside = (vol >= quotes.low) & (vol <= quotes.high)
     columns = {
         "rmse_vol_points": np.sqrt(np.sum(quotes.share * error**2, axis=1)),
         "max_error_vol_points": np.max(np.abs(error) * (quotes.share > 0.0), axis=1),
-        "inside": np.sum(quotes.share * inside, axis=1),
+        "inside": np.sum(quotes.share * ((vol >= quotes.low) & (vol <= quotes.high)), axis=1),
     }
     fitted = pd.concat([table.drop(columns="reason"), pd.DataFrame(columns, index=kept)], axis=1)
     return fitted.assign(reason=table["reason"])
@@ -267,8 +266,7 @@ def _best(points: Any, values: Any) -> tuple[Any, Any]:
 
 
 _ESSVI_STARTS = np.array([[0.0, -0.5, -0.5], [0.0, -1.0, 0.0], [0.0, 0.2, -1.0]])
-_SMOOTHING = (1e-3, 0.1, 0.3)
-"""Widths in ln T over which ρ is averaged before a start: data whose ρ jumps is far from admissible."""
+_SMOOTHING = (1e-3, 0.1, 0.3)  # widths in ln T over which ρ is averaged before a start
 
 
 def _essvi_vol(quotes: _Quotes, theta: Any, rho: Any, psi: Any) -> Any:
@@ -359,7 +357,7 @@ def _svi_own(u: Any, q: _Quotes, wings: Any, weight: Any) -> Any:
 
 def _svi_pair(u: Any, s: Any, weight: Any) -> Any:
     """Residuals of two neighbours, u [10] and s [2]: where the later has less total variance."""
-    k = jnp.outer(s, _GRID).ravel()
+    k = (s[:, None] * _GRID).ravel()
     early, late = (raw_svi(k, *svi_parameters(u[5 * i : 5 * i + 5], s[i])).value for i in (0, 1))
     lack = jax.nn.relu(0.5 * (1.0 - late / early) + _CALENDAR_MARGIN)
     return jnp.sqrt(2.0 * weight / k.size) * _CALENDAR_WEIGHT * lack
