@@ -131,7 +131,7 @@ def exposures(
     report: Report = None,
     quiet: Quiet = False,
 ) -> None:
-    """Print dealers' exposures and levels; with --report also draw them.
+    """Print or draw dealers' exposures and levels.
 
     Gamma, delta, vanna and charm under a convention of who is long; zero gamma, walls and maximum pain.
     """
@@ -166,7 +166,7 @@ def surface(
     report: Report = None,
     quiet: Quiet = False,
 ) -> None:
-    """Fit a vol surface to a chain, audit it for arbitrage, and draw it.
+    """Fit, audit and draw a chain's vol surface.
 
     Both eSSVI and SVI slices. The report goes to runs/NAME-surface.html unless --report says otherwise.
     """

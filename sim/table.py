@@ -127,7 +127,7 @@ def build_table(
     close = _settlement(positions, nodes, far, at_close, schedule.steps)
     settles_increasing = bool((np.diff(close[0] + impact * close[1]) >= 0.0).all())
     close_nodes, close_delta, close_slope = (
-        close if settles_increasing else (_lead_in(positions, nodes, close))
+        close if settles_increasing else _lead_in(positions, nodes, coarse, far, close)
     )
     return HedgeTable(
         impact=np.float64(impact),
@@ -155,7 +155,7 @@ def sharpest_spread(positions: Positions, far: np.ndarray, low: float, high: flo
     """
     inside = (positions.log_strike > low) & (positions.log_strike < high) & (positions.units != 0.0)
     left = positions.variance_left
-    before = np.where(left[:, 1:-1] > 0.0, left[:, 1:-1], np.inf).min(axis=1, initial=np.inf)
+    before = np.where(left[:, 1:] > 0.0, left[:, 1:], np.inf).min(axis=1, initial=np.inf)
     near, distant = inside & ~far, inside & far
     widths = []
     for mask, share in ((near, before), (distant, left[:, -1])):
@@ -267,25 +267,34 @@ def _settlement(
     return x[order], total[order], rate[0][order]
 
 
-def _lead_in(positions: Positions, nodes, close) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _lead_in(positions: Positions, nodes, coarse, far, close) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes, D and dD/dx at the instants of the lead-in and at the settlement, [L + 1, H].
 
-    Around every settling strike the nodes are as dense as its own σ√τ demands at that instant.
+    Around every settling strike the nodes are as dense as its own σ√τ demands at that instant; all other
+    positions are smooth there and come from the grid.
     """
-    leading = closing_positions(positions, _LEAD_IN)
-    settling = np.flatnonzero(positions.settles_at_close)
-    inside = settling[
-        (positions.log_strike[settling] > nodes[0]) & (positions.log_strike[settling] < nodes[-1])
-    ]
+    leading, instants = closing_positions(positions, _LEAD_IN), np.arange(_LEAD_IN.size)
+    settling = positions.settles_at_close
+    smooth, smooth_slope = book_delta(leading, nodes, instants, ~far & ~settling)
+    if far.any():
+        chosen = 0.5 * (1.0 - np.cos(np.pi * np.arange(_TIME_NODES) / (_TIME_NODES - 1)))
+        few, few_slope = book_delta(closing_positions(positions, chosen), coarse, np.arange(_TIME_NODES), far)
+        weights = _lagrange(chosen, _LEAD_IN)
+        added, added_slope = _refine(coarse, weights @ few, weights @ few_slope, nodes)
+        smooth, smooth_slope = smooth + added, smooth_slope + added_slope
+    inside = settling & (positions.log_strike > nodes[0]) & (positions.log_strike < nodes[-1])
+    strikes, which = np.unique(positions.log_strike[inside], return_inverse=True)
     rows = []
-    for j in range(_LEAD_IN.size):
+    for j in instants:
+        spread = np.full(strikes.size, np.inf)
         share = leading.variance_left[positions.group[inside], j]
-        spread = positions.total_vol[inside] * np.sqrt(share)
-        clusters = (positions.log_strike[inside, None] + spread[:, None] * _CLUSTER).ravel()
+        np.minimum.at(spread, which.ravel(), positions.total_vol[inside] * np.sqrt(share))
+        clusters = (strikes[:, None] + spread[:, None] * _CLUSTER).ravel()
         clusters = clusters[(clusters > nodes[0]) & (clusters < nodes[-1])]
         x = np.sort(np.concatenate([nodes, clusters]))
-        delta, slope = book_delta(leading, _pad(x, -(-x.size // 512) * 512), np.array([j]))
-        rows.append((x, delta[0, : x.size], slope[0, : x.size]))
+        delta, slope = book_delta(leading, _pad(x, -(-x.size // 512) * 512), np.array([j]), settling)
+        rest, rest_slope = _refine(nodes, smooth[[j]], smooth_slope[[j]], x)
+        rows.append((x, delta[0, : x.size] + rest[0], slope[0, : x.size] + rest_slope[0]))
     rows.append(close)
     longest = max(row[0].size for row in rows)
     x, delta, slope = (np.stack([_pad(row[i], longest) for row in rows]) for i in range(3))
@@ -330,31 +339,46 @@ def _instants_to_check(table: HedgeTable, positions: Positions, steps: int) -> l
 
 _BETWEEN = np.array([0.25, 0.5, 0.75])
 """Where in a cell the error is looked at."""
+_MOST_CELLS = 256
+"""Cells looked at: this many with the strongest curvature, and as many spread evenly."""
+
+
+def _cells_to_check(curvature: np.ndarray) -> np.ndarray:
+    even = np.linspace(0, curvature.size - 1, min(_MOST_CELLS, curvature.size)).astype(int)
+    return np.unique(np.concatenate([even, np.argsort(curvature)[-_MOST_CELLS:]]))
 
 
 def _inverse_error(table: HedgeTable, positions: Positions, k: int) -> float:
-    c, cells = float(table.impact), table.inverse.shape[1]
-    y = (table.y_first + table.y_width * (np.arange(cells)[:, None] + _BETWEEN)).ravel()
-    with jax.enable_x64(True):
-        coefficients = jnp.asarray(np.repeat(table.inverse[k - 1], _BETWEEN.size, axis=0))
-        delta = np.asarray(cubic(coefficients, jnp.asarray(np.tile(_BETWEEN, cells)))[0])
-    x = y - c * delta
-    exact, slope = book_delta(positions, x, np.array([k]))
-    return _price_error(c * (delta - exact[0]), 1.0 + c * slope[0], 0.0, table.y_width / _LEAST_CLIMB)
+    c, cubics = float(table.impact), table.inverse[k - 1]
+    cells = _cells_to_check(np.abs(cubics[:, 2:]).sum(axis=1))
+    y = table.y_first + table.y_width * (cells[:, None] + _BETWEEN).ravel()
+    delta = _evaluate(cubics[cells])
+    exact, slope = _exact_delta(positions, y - c * delta, k)
+    return _price_error(c * (delta - exact), 1.0 + c * slope, 0.0, table.y_width / _LEAST_CLIMB)
 
 
 def _search_error(row, positions: Positions, k: int, c: float) -> float:
     nodes, d, m = row
     wide = np.flatnonzero(np.diff(nodes) > 0.0)
-    width = np.diff(nodes)[wide]
-    x = (nodes[wide, None] + width[:, None] * _BETWEEN).ravel()
+    cells = wide[_cells_to_check(np.abs(np.diff(m)[wide]) * np.diff(nodes)[wide])]
+    width, after = np.diff(nodes)[cells], cells + 1
     with jax.enable_x64(True):
-        coefficients = hermite(d[wide], d[wide + 1], m[wide] * width, m[wide + 1] * width)
-        delta = np.asarray(cubic(coefficients[:, None, :], jnp.asarray(_BETWEEN))[0]).ravel()
-    padded = _pad(x, -(-x.size // 512) * 512)
-    exact, slope = (a[0, : x.size] for a in book_delta(positions, padded, np.array([k])))
-    bend = c * np.gradient(slope, x)
+        cubics = np.asarray(hermite(d[cells], d[after], m[cells] * width, m[after] * width))
+    delta = _evaluate(cubics)
+    x = (nodes[cells, None] + width[:, None] * _BETWEEN).ravel()
+    exact, slope = _exact_delta(positions, x, k)
+    bend = c * np.repeat(np.diff(m)[cells] / width, _BETWEEN.size)
     return _price_error(c * (delta - exact), 1.0 + c * slope, bend, np.repeat(width, _BETWEEN.size))
+
+
+def _evaluate(cubics: np.ndarray) -> np.ndarray:
+    powers = _BETWEEN[:, None] ** np.arange(4)
+    return (cubics @ powers.T).ravel()
+
+
+def _exact_delta(positions: Positions, x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    delta, slope = book_delta(positions, _pad(x, -(-x.size // 512) * 512), np.array([k]))
+    return delta[0, : x.size], slope[0, : x.size]
 
 
 def _price_error(error, climb, bend, width) -> float:

@@ -14,7 +14,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from gammawall.scenarios import drawing, figures
-from gammawall.scenarios.report import _script_json, format_estimate, render_report, verdict, write_report
+from gammawall.scenarios.report import format_estimate, render_report, script_json, verdict, write_report
 from gammawall.surfaces.errors import InputError
 from tests.report_fixture import BAND, STRIKE, SyntheticRun, make_run
 
@@ -210,10 +210,10 @@ def test_nothing_written_by_others_becomes_markup(long_run):
 
 def test_a_picture_cannot_end_its_script_element():
     figure = go.Figure(layout={"title": {"text": PAYLOAD + "\u2028&"}})
-    text = str(_script_json(str(figure.to_json())))
+    text = str(script_json(str(figure.to_json())))
     assert not set(text) & set("<>&\u2028")
     assert json.loads(text)["layout"]["title"]["text"] == PAYLOAD + "\u2028&"
-    raw = str(_script_json(json.dumps({"a": PAYLOAD})))
+    raw = str(script_json(json.dumps({"a": PAYLOAD})))
     assert "<" not in raw
     assert json.loads(raw) == {"a": PAYLOAD}
 

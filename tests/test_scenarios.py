@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from gammawall import scenarios
-from gammawall.scenarios.report import SIGNIFICANT_Z, verdict
+from gammawall.scenarios.report import SIGNIFICANT_Z, format_estimate, format_exact, verdict
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.exposures import gex_at
 from tests.scenario_files import BAD_VALUES, SCENARIO, changed, write
@@ -364,3 +364,11 @@ def test_names_with_markup_stay_text(pin, capsys, monkeypatch):
     assert f"note: {name}" in printed
     assert f"answer {name}" in printed
     assert "\x1b" not in printed
+
+
+def test_exact_numbers_get_one_digit_more_than_their_estimates():
+    assert format_estimate(6486.5634, 0.0103) == "6,486.56 ± 0.01"
+    assert format_exact(6486.5704, 0.0103) == "6,486.570"
+    assert format_exact(0.25) == "0.25"
+    # A ratio of a number with itself has rounding for an error.
+    assert format_estimate(1.0, 1e-17) == "1"

@@ -9,13 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from gammawall.sim import table as tables
 from gammawall.sim import theory
 from gammawall.sim.clearing import first_root, inverse_lookup
-from gammawall.sim.exact import book_delta, closing_positions, prepare_positions, settled_delta
+from gammawall.sim.exact import book_delta, prepare_positions, settled_delta
 from gammawall.sim.schedule import make_schedule
 from gammawall.sim.table import table_error
 from gammawall.surfaces.book import Book
@@ -30,22 +28,20 @@ LATER = ["2026-01-29T16:00:00", "2026-01-30T16:00:00", "2026-02-20T09:30:00"]
 def brute_delta(book: Book, spot: np.ndarray, instant: pd.Timestamp, clock: VarianceClock) -> np.ndarray:
     """Spot deltas of Black-76 contract by contract, index units; rates as the book has them."""
     total = np.zeros(spot.size)
-    for i in range(len(book)):
-        expiry = book.expiry[i]
+    for expiry in book.expiry.unique():
         if expiry < instant:
             continue
-        years = float(calendar_years(instant, expiry))
-        whole = float(calendar_years(book.as_of, expiry))
+        left = float(calendar_years(instant, expiry)) / float(calendar_years(book.as_of, expiry))
         share = clock.variance_years(instant, expiry) / clock.variance_years(book.as_of, expiry)
-        s = book.vol[i] * np.sqrt(book.variance_years[i] * share)
-        discount, carry = book.discount[i] ** (years / whole), book.carry[i] ** (years / whole)
-        if s > 1e-12:
-            call = ndtr(np.log(carry * spot / book.strike[i]) / s + 0.5 * s)
-        else:
-            call = (spot > book.strike[i]).astype(float)
-        total += (
-            book.contracts[i] * book.multiplier * discount * carry * (call if book.is_call[i] else call - 1.0)
-        )
+        for i in np.flatnonzero(book.expiry == expiry):
+            s = book.vol[i] * np.sqrt(book.variance_years[i] * share)
+            discount, carry = book.discount[i] ** left, book.carry[i] ** left
+            if s > 1e-12:
+                call = ndtr(np.log(carry * spot / book.strike[i]) / s + 0.5 * s)
+            else:
+                call = (spot > book.strike[i]).astype(float)
+            held = call if book.is_call[i] else call - 1.0
+            total += book.contracts[i] * book.multiplier * discount * carry * held
     return total
 
 
@@ -63,13 +59,12 @@ def chain_book(strikes: int, expiries: int, seed: int = 0, **fields: Any) -> Boo
 
 @pytest.mark.parametrize("profile", ["flat", "u_shape"])
 def test_sum_over_merged_positions_against_scipy(profile: str) -> None:
-    """More than one chunk, calls and puts of one strike with equal and with different vols, rate and carry."""
+    """Several chunks; calls and puts of one strike, their vols equal or not; rate and carry."""
     clock = VarianceClock(profile)
     book = chain_book(40, 4, rate=0.05, carry_rate=0.03, clock=clock)
     market = make_market(clock=clock)
     schedule = make_schedule(market, STEPS)
     positions = prepare_positions(book, market, schedule)
-    assert tables.HedgeTable is not None
     assert len(book) > positions.group.size > 128
     x = np.log(np.linspace(6850.0, 7150.0, 61) + 0.37)
     for k in (0, 17, STEPS - 1, STEPS):
@@ -116,9 +111,10 @@ def test_nothing_is_left_at_settlement_whatever_the_rounding() -> None:
 
 def test_expired_positions_are_refused() -> None:
     book = make_book(1.0, expiry="2026-01-28T12:00:00")
+    market = make_market(start="2026-01-28T12:00:00")
+    schedule = make_schedule(market, 4)
     with pytest.raises(InputError, match="not after the start"):
-        market = make_market(start="2026-01-28T12:00:00")
-        prepare_positions(book, market, make_schedule(market, 4))
+        prepare_positions(book, market, schedule)
 
 
 def price_errors(table: Any, positions: Any, k: int, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +170,7 @@ def test_reported_error_bounds_the_real_one(
 
 def test_the_inverse_is_left_before_the_map_folds() -> None:
     """At 10-minute steps the slope of the map passes through 0.3, 0.2 and 0.02 before it folds."""
-    table, positions, schedule = make_table(make_book(-20_000), 3.0, STEPS, max_nodes=448)
+    table, positions, _ = make_table(make_book(-20_000), 3.0, STEPS, max_nodes=448)
     lowest = 1.0 + float(table.impact) * np.array(
         [
             book_delta(positions, np.linspace(X0 - 2e-3, X0 + 2e-3, 401), np.array([k]))[1].min()
@@ -193,36 +189,23 @@ def test_the_inverse_is_left_before_the_map_folds() -> None:
 
 @pytest.mark.parametrize("bp_per_usd_bn", [1.0, 3.0])
 def test_a_short_strike_at_the_money_folds_at_its_time(bp_per_usd_bn: float) -> None:
-    """The slope of the map at the strike, followed through the lead-in instants and the steps before."""
-    _, positions, schedule = make_table(make_book(-20_000), bp_per_usd_bn, 390, max_nodes=128)
-    c = bp_per_usd_bn * 1e-13 * SPOT
+    """Where the steepest feedback on the grid passes −1; its inverse square is linear in time."""
+    table, positions, schedule = make_table(make_book(-20_000), bp_per_usd_bn, 390, max_nodes=128)
     expected = theory.fold_time(theory.log_wall(20_000, SPOT, bp_per_usd_bn), VOL) / DAY * 390.0
-
-    def steepest(minutes_left: float) -> float:
-        there = closing_positions(positions, np.array([minutes_left]))
-        x = X0 + np.linspace(-1e-4, 1e-4, 65)
-        return 1.0 + c * book_delta(there, x, np.array([0]))[1].min()
-
-    if expected < 1.0:
-        found = brentq(steepest, 1e-3, 1.0)
-    else:
-        slopes = 1.0 + c * np.array(
-            [
-                book_delta(positions, X0 + np.linspace(-1e-4, 1e-4, 65), np.array([k]))[1].min()
-                for k in range(390)
-            ]
-        )
-        left = schedule.minutes[-1] - schedule.minutes[:-1]
-        last = int(np.flatnonzero(slopes > 0.0)[-1])
-        weight = slopes[last] / (slopes[last] - slopes[last + 1])
-        found = left[last] + weight * (left[last + 1] - left[last])
+    left = schedule.minutes[-1] - schedule.minutes[1:-1]
+    near = np.flatnonzero(np.abs(left - expected) < 4.0)
+    x = X0 + np.linspace(-1e-4, 1e-4, 65)
+    steepest = float(table.impact) * book_delta(positions, x, near + 1)[1].min(axis=1)
+    found = np.interp(1.0, steepest[::-1] ** -2.0, left[near][::-1])
     assert found == pytest.approx(expected, rel=0.01)
+    folded = np.array([(np.diff(table.nodes + table.impact * row) < 0.0).any() for row in table.delta])
+    assert not folded[left > expected].any()
 
 
 @pytest.mark.parametrize("steps", [14, 18, STEPS])
 @pytest.mark.parametrize("profile", ["flat", "u_shape"])
 def test_far_expiries_between_their_instants(steps: int, profile: str) -> None:
-    """Delta of later expiries is interpolated in time; the sharpest has a quarter of its variance left at the close."""
+    """Their delta is interpolated in time; the sharpest has a quarter of its variance left at the close."""
     clock = VarianceClock(profile)
     book = make_book(
         [20_000, 20_000, -30_000],
@@ -236,6 +219,21 @@ def test_far_expiries_between_their_instants(steps: int, profile: str) -> None:
     every = np.arange(1, steps)
     exact, _ = book_delta(positions, table.nodes, every)
     assert float(table.impact) * np.abs(exact - table.delta).max() * SPOT < 1e-3
+
+
+@pytest.mark.parametrize("contracts", [20_000, -1_000])
+def test_an_expiry_soon_after_the_close_is_resolved_at_the_close(contracts: float) -> None:
+    """One minute after a close at 15:59, with steps of ten minutes."""
+    market = make_market(close="2026-01-28T15:59:00")
+    table, positions, schedule = make_table(make_book(contracts), 3.0, STEPS, market)
+    nodes, delta = table.close_nodes[-1], table.close_delta[-1]
+    assert nodes[1] - nodes[0] < 0.26 * VOL * np.sqrt(DAY / 390.0)
+    middle = 0.5 * (nodes[1:] + nodes[:-1])
+    exact, _ = book_delta(positions, middle, np.array([STEPS]))
+    width, slope = np.diff(nodes), table.close_slope[-1]
+    cubic = 0.5 * (delta[1:] + delta[:-1]) + width / 8.0 * (slope[:-1] - slope[1:])
+    assert np.abs(cubic - exact[0]).max() < 3e-5 * 100.0 * abs(contracts)
+    assert table_error(table, positions, schedule, SPOT) < 2e-3
 
 
 def test_a_whole_chain() -> None:
@@ -276,7 +274,7 @@ def test_the_delta_at_the_close_counts_every_contract() -> None:
 
 
 def test_a_settlement_during_the_run_is_reported_as_inexact() -> None:
-    """Only the close has exact atoms: a contract that expires at noon is smeared over one cell of the grid."""
+    """Only the close has exact atoms: a contract that expires at noon is smeared over a cell of the grid."""
     book = make_book(20_000, expiry="2026-01-28T12:00:00")
     table, positions, schedule = make_table(book, 3.0, STEPS, max_nodes=448)
     cell = (table.nodes[1] - table.nodes[0]) * SPOT
