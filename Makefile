@@ -5,17 +5,25 @@ BIN    := .venv/bin
 # The other end of the supported versions, where such an interpreter exists and is not the default one.
 OTHER  := $(if $(NEWEST),$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info >= (3, 12) else ".venv-newest")'))
 
-.PHONY: demo test test-all lint types clean
+.PHONY: demo test test-all bench lint types clean
 
 demo: .venv/.ready
 	@$(BIN)/gammawall run pin-7000
 
+# On the other end of the versions: the layers' borders, precision, and one run through everything.
+CROSS := tests/test_layout.py tests/test_precision.py tests/test_noise.py tests/test_clock.py tests/test_chain.py \
+         tests/test_book_changes.py tests/test_scenarios.py
+
 test: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 -m 'not slow' tests
-	@$(if $(OTHER),echo "the same on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 -m 'not slow' tests)
+	@$(if $(OTHER),echo "the borders once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 -m 'not slow' $(CROSS))
 
-test-all: .venv/.ready
+test-all: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 tests
+	@$(if $(OTHER),echo "everything once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 tests)
+
+bench: .venv/.ready
+	@$(BIN)/python bench/run.py
 
 lint: .venv/.ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
