@@ -75,17 +75,18 @@ def inverse_lookup(y, y_first, y_width, coefficients, c):
     return y - c * delta, delta, feedback, jnp.where(inside, STABLE, CAPPED)
 
 
-def _first_at_least(values, start, level):
-    """First index ≥ start where values ≥ level; the array's length where there is none. Binary lifting."""
-    length = values.shape[0]
+def _first_at_least(values, row, start, level):
+    """First index ≥ start where values[row] ≥ level; a row's length where there is none. Binary lifting."""
+    rows, length = values.shape
     ladder = [values]
     while (1 << len(ladder)) <= length:
         reach = 1 << (len(ladder) - 1)
-        shifted = jnp.concatenate([ladder[-1][reach:], jnp.full(reach, -jnp.inf, values.dtype)])
+        beyond = jnp.full((rows, reach), -jnp.inf, values.dtype)
+        shifted = jnp.concatenate([ladder[-1][:, reach:], beyond], axis=1)
         ladder.append(jnp.maximum(ladder[-1], shifted))
     index = start
     for power in reversed(range(len(ladder))):
-        peak = ladder[power][jnp.minimum(index, length - 1)]
+        peak = ladder[power][row, jnp.minimum(index, length - 1)]
         index = jnp.where((index < length) & (peak < level), index + (1 << power), index)
     return jnp.minimum(index, length)
 
@@ -111,10 +112,15 @@ def first_root(y, x_previous, nodes, delta, slope, c):
     d_home, _ = cubic(coefficients[home], jnp.clip(u_home, 0.0, 1.0))
     rises = y > x_previous + c * d_home
 
-    above = _first_at_least(level, home + 1, y)
-    below = last - _first_at_least(-level[::-1], last - home, -y)
-    cell = jnp.clip(jnp.where(rises, above - 1, below), 0, last - 1)
-    capped = jnp.where(rises, above > last, below < 0)
+    # Downwards is upwards in the mirror, so that one search serves both.
+    found = _first_at_least(
+        jnp.stack([level, -level[::-1]]),
+        jnp.where(rises, 0, 1),
+        jnp.where(rises, home + 1, last - home),
+        jnp.where(rises, y, -y),
+    )
+    cell = jnp.clip(jnp.where(rises, found - 1, last - found), 0, last - 1)
+    capped = found > last
     u_home = jnp.clip(u_home, 0.0, 1.0)
     low = jnp.where(rises & (cell == home), u_home, 0.0)
     high = jnp.where(~rises & (cell == home), u_home, 1.0)

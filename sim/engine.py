@@ -129,29 +129,23 @@ def _settle(table: HedgeTable, spread, begin, end, x, seed, paths, shift):
     The fundamental price between the last step and the close is a Brownian bridge: from time left τ to ρτ,
     mean X_T + ρ(X − X_T) and variance σ²τ ρ(1 − ρ).
     """
-    left = table.close_left
-    shocks = normals(seed, LEAD_IN, paths, left.shape[0])
-    before = jnp.concatenate([jnp.ones(1), left])[:-1]
-    ratio = left / before
+    left, none = table.close_left, jnp.zeros(1)
+    shocks = normals(seed, LEAD_IN, paths, left.shape[0] + 1)
+    before, after = jnp.concatenate([none + 1.0, left]), jnp.concatenate([left, none])
+    ratio = after / before
     spreads = spread * jnp.sqrt(before * ratio * (1.0 - ratio))
-    status = jnp.zeros(x.shape, jnp.int32)
-
-    def clear(y, x, row):
-        nodes, delta, slope = row
-        return first_root(y, x, nodes, delta, slope, table.impact)
 
     def step(carry, inputs):
-        between, x, status = carry
-        z, pull, width, row = inputs
+        between, x, _, worst = carry
+        z, pull, width, nodes, row_delta, row_slope = inputs
         between = end + pull * (between - end) + width * z
-        x, _, _, met = clear(between + shift, x, row)
-        return (between, x, jnp.maximum(status, met)), None
+        x, delta, _, status = first_root(between + shift, x, nodes, row_delta, row_slope, table.impact)
+        return (between, x, delta, jnp.maximum(worst, status)), None
 
-    rows = (table.close_nodes, table.close_delta, table.close_slope)
-    leading = jax.tree_util.tree_map(lambda a: a[:-1], rows)
-    (_, x, status), _ = jax.lax.scan(step, (begin, x, status), (shocks, ratio, spreads, leading))
-    x, delta, _, met = clear(end + shift, x, jax.tree_util.tree_map(lambda a: a[-1], rows))
-    return x, delta, jnp.maximum(status, met)
+    rows = (shocks, ratio, spreads, table.close_nodes, table.close_delta, table.close_slope)
+    start = (begin, x, jnp.zeros_like(x), jnp.zeros(x.shape, jnp.int32))
+    (_, x, delta, status), _ = jax.lax.scan(step, start, rows)
+    return x, delta, status
 
 
 @jax.tree_util.register_dataclass

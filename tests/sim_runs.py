@@ -39,6 +39,12 @@ def make_book(contracts: Any, strike: Any = 7000.0, **fields: Any) -> Book:
     return Book.from_positions(contracts=contracts, strike=strike, **{**defaults, **fields})
 
 
+def same_shape(contracts: float, strike: float = 7000.0, **fields: Any) -> Book:
+    """One strike among three, the others empty: the table has the shape of a book of three strikes."""
+    strikes = np.array([strike - 15.0, strike, strike + 20.0])
+    return make_book([0.0, contracts, 0.0], strikes, **fields)
+
+
 def run(
     book: Book,
     bp_per_usd_bn: float = 3.0,
