@@ -11,8 +11,7 @@ demo: .venv/.ready
 	@$(BIN)/gammawall run pin-7000
 
 # On the other end of the versions: the layers' borders, precision, and one run through everything.
-CROSS := tests/test_layout.py tests/test_precision.py tests/test_noise.py tests/test_clock.py tests/test_chain.py \
-         tests/test_book_changes.py tests/test_scenarios.py
+CROSS := tests/test_layout.py tests/test_precision.py tests/test_noise.py tests/test_chain.py tests/test_scenarios.py
 
 test: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 -m 'not slow' tests

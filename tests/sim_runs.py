@@ -41,8 +41,7 @@ def make_book(contracts: Any, strike: Any = 7000.0, **fields: Any) -> Book:
 
 def same_shape(contracts: float, strike: float = 7000.0, **fields: Any) -> Book:
     """One strike among three, the others empty: the table has the shape of a book of three strikes."""
-    strikes = np.array([strike - 15.0, strike, strike + 20.0])
-    return make_book([0.0, contracts, 0.0], strikes, **fields)
+    return make_book([0.0, contracts, 0.0], strike + np.array([-1.0, 0.0, 1.0]), **fields)
 
 
 def run(

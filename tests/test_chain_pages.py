@@ -69,6 +69,7 @@ def test_after_the_close_there_is_no_heatmap_but_a_sentence(chain):
     assert page.count("data-plot=") == 2
 
 
+@pytest.mark.slow
 def test_surface_page_and_record_say_how_good_the_fit_is(surface_page):
     record, page = surface_page
     assert offline(page)

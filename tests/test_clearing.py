@@ -139,7 +139,7 @@ def test_a_settled_strike_holds_the_price_exactly() -> None:
 
 def test_no_impact_returns_the_right_hand_side_bit_for_bit() -> None:
     table, _, _ = make_table(make_book(20_000), 0.0, STEPS, max_nodes=448)
-    y = X0 + np.random.default_rng(2).normal(0.0, 0.008, 5000)
+    y = X0 + np.random.default_rng(2).normal(0.0, 0.008, 1500)
     x, _, _, _ = solve(y, y[::-1], table.nodes, table.delta[30], table.slope[30], 0.0)
     assert np.array_equal(x, y)
     with jax.enable_x64(True):
@@ -151,7 +151,7 @@ def test_no_impact_returns_the_right_hand_side_bit_for_bit() -> None:
 
 def test_lookup_and_search_agree_where_both_may_be_used() -> None:
     table, _, _ = make_table(make_book([20_000, -6_000], [7000.0, 7012.0]), 3.0, STEPS, max_nodes=448)
-    y = X0 + float(table.impact * table.start_delta) + np.random.default_rng(3).normal(0.0, 0.008, 5000)
+    y = X0 + float(table.impact * table.start_delta) + np.random.default_rng(3).normal(0.0, 0.008, 1500)
     compared = 0
     for k in np.flatnonzero(table.increasing)[::6]:
         searched = solve(y, y, table.nodes, table.delta[k], table.slope[k], float(table.impact))

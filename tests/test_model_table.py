@@ -14,7 +14,7 @@ from gammawall.sim import table as tables
 from tests.sim_runs import BLOCK, DAY, SPOT, STEPS, VOL, bp, make_book, make_market, run, same_shape
 
 V = VOL * np.sqrt(DAY)
-MINUTES = {"steps": 390, "max_nodes": 1280, "keep_paths": 0}
+MINUTES = {"steps": 390, "max_nodes": 1216, "keep_paths": 0}
 LONG_ROWS = [
     (3.0, 20_000, 7000.0, 0.2903, 0.2188, 9.7),
     (3.0, 20_000, 6965.0, 0.2127, 0.1591, 10.2),

@@ -16,7 +16,7 @@ from gammawall.surfaces.clock import VarianceClock
 from tests.sim_runs import BLOCK, CLOSE, DAY, SPOT, STEPS, VOL, bp, make_book, make_market, run, same_shape
 
 COARSE = {"max_nodes": 128}
-HEAVY = 60_000
+HEAVY = 40_000
 """Contracts of the wall that most tests look at."""
 
 
@@ -101,7 +101,7 @@ def test_constant_gamma_gives_the_effective_vol(target: float) -> None:
     contracts = target / bp(3.0) / 100.0 / (np.exp(-0.5 * 0.06**2) / np.sqrt(2 * np.pi) / 0.12)
     year = "2027-01-29T16:00:00"
     book = make_book(contracts, 7000.0, expiry=year)
-    result = run(book, paths=2 * BLOCK, keep_paths=0, **COARSE)
+    result = run(book, paths=2 * BLOCK, keep_paths=2 * BLOCK, **COARSE)
     assert result.start_feedback == pytest.approx(target, rel=0.01)
     vol = result["horizon_vol_pct"]
     expected = 100.0 * theory.effective_vol(VOL, result.start_feedback)
@@ -119,7 +119,7 @@ def test_signs(pinned: SimResult, repelled: SimResult) -> None:
     for name in ("realised_vol_pct", "horizon_vol_pct", "last_30min_vol_pct", "range_points"):
         assert pinned[name].difference < -10 * pinned[name].difference_stderr
         assert repelled[name].difference > 5 * repelled[name].difference_stderr
-    assert pinned["pin_mass"].value > 0.5
+    assert pinned["pin_mass"].value > 0.35
     assert repelled["pin_mass"].value == 0.0
     assert pinned.start_feedback == pytest.approx(-repelled.start_feedback, rel=1e-12)
     assert pinned.law is not None
@@ -347,7 +347,7 @@ def assert_finite(result: SimResult) -> None:
         (1e7, 7000.0, VOL, VOL, 100.0, 128),
         (1e7, 6990.0, VOL, VOL, 100.0, 128),
         (-1e7, 7000.0, VOL, VOL, 100.0, 448),
-        (20_000, 7000.0, 0.005, 0.005, 3.0, 448),
+        (20_000, 7000.0, 0.005, 0.005, 3.0, 128),
         (-20_000, 7000.0, 3.0, 3.0, 3.0, 448),
         (-20_000, 7000.0, 3.0, 0.005, 3.0, 448),
         (20_000, 7000.0, 0.005, 3.0, 3.0, 128),
@@ -403,16 +403,16 @@ def test_a_contract_that_expires_at_noon(contracts: float) -> None:
 
 @pytest.mark.parametrize("night", [0.0, 0.4])
 def test_a_window_over_one_night(night: float) -> None:
-    """15:00 to 11:00 the next day, expiry at the first close: no NaN, the night's variance in its place."""
+    """15:00 to 11:45 the next day, expiry at the first close: no NaN, the night's variance in its place."""
     clock = VarianceClock(overnight=night)
-    start, end = "2026-01-28T15:00:00", "2026-01-29T11:00:00"
+    start, end = "2026-01-28T15:00:00", "2026-01-29T11:45:00"
     market = make_market(start=start, close=end, clock=clock)
     book = make_book(20_000, expiry=CLOSE, as_of=start, clock=clock)
-    result = run(book, market=market, steps=50, **COARSE)
+    result = run(book, market=market, **COARSE)
     assert_finite(result)
     at_close = int(np.flatnonzero(np.isclose(result.minutes, 60.0))[0])
     variance = np.diff(np.log(result.sample_baseline), axis=1).var(axis=0)
-    expected = np.full(50, VOL**2 * DAY * 3.0 / 390.0)
+    expected = np.full(STEPS, VOL**2 * DAY * 5.0 / 390.0)
     expected[at_close] += VOL**2 * DAY * night
     assert variance == pytest.approx(expected, rel=4.5 * np.sqrt(2.0 / BLOCK))
     offset = np.log(result.sample_paths / result.sample_baseline)[:, at_close + 1 :]
