@@ -87,7 +87,9 @@ class _Sessions(NamedTuple):
 def _sessions() -> _Sessions:
     first, last = pd.Timestamp(_FIRST_YEAR, 1, 1), pd.Timestamp(_LAST_YEAR, 12, 31)
     holidays = _NyseCalendar().holidays(first, last).append(pd.DatetimeIndex(_UNSCHEDULED_CLOSURES))
-    every_day = np.arange(first.to_datetime64().astype("M8[D]"), last.to_datetime64().astype("M8[D]") + 1)
+    every_day = np.arange(
+        first.to_datetime64().astype("M8[D]"), last.to_datetime64().astype("M8[D]") + np.timedelta64(1, "D")
+    )
     days = every_day[np.is_busday(every_day, holidays=holidays.to_numpy().astype("M8[D]"))]
     dates = pd.DatetimeIndex(days)
     month, day, weekday = dates.month, dates.day, dates.day_of_week
