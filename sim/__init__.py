@@ -6,18 +6,36 @@ if __name__ != "gammawall.sim":
     )
 
 from gammawall.sim import theory
+from gammawall.sim.dynamics import GBM, Bachelier, Catalyst, Dynamics
+from gammawall.sim.hedging import Band, CharmOnly, Clearing, Clock, HedgingPolicy, NoHedging
+from gammawall.sim.heston import Heston
+from gammawall.sim.impact import FunctionImpact, Impact, LinearImpact, ObizhaevaWang, PowerLaw
+from gammawall.sim.jumps import Jumps
 from gammawall.sim.metrics import Metric
 from gammawall.sim.simulate import SimResult, simulate
-from gammawall.sim.types import GBM, Clearing, LinearImpact, Market, Measure, NoHedging, SimConfig
+from gammawall.sim.types import Market, Measure, SimConfig
 
 __all__ = [
     "GBM",
+    "Bachelier",
+    "Band",
+    "Catalyst",
+    "CharmOnly",
     "Clearing",
+    "Clock",
+    "Dynamics",
+    "FunctionImpact",
+    "HedgingPolicy",
+    "Heston",
+    "Impact",
+    "Jumps",
     "LinearImpact",
     "Market",
     "Measure",
     "Metric",
     "NoHedging",
+    "ObizhaevaWang",
+    "PowerLaw",
     "SimConfig",
     "SimResult",
     "simulate",

@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 __all__ = ["CAPPED", "JUMP", "STABLE", "cubic", "first_root", "hermite", "inverse_lookup"]
 
-STABLE, JUMP, CAPPED = 0, 1, 2
+STABLE, JUMP, CAPPED = np.int32(0), np.int32(1), np.int32(2)
 """Status of one path-step: the root is on the branch the price was on; it lies beyond a fold; there is none
 on the grid and the price stands at the edge."""
 

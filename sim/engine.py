@@ -1,245 +1,229 @@
-"""The step loop: a compiled block of paths, and the host loop over blocks."""
+"""The compiled block of paths: the fundamental price, the step, and what is remembered of it."""
 
 from __future__ import annotations
 
 import functools
-import os
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from gammawall.sim.clearing import CAPPED, JUMP, first_root, inverse_lookup
-from gammawall.sim.noise import FUNDAMENTAL, LEAD_IN, normals
-from gammawall.sim.reduce import STATISTICS, Probe, finish, observe, open_state
+from gammawall.sim.clearing import CAPPED, JUMP
+from gammawall.sim.fixed import FixedRow, FixedState, fixed_step
+from gammawall.sim.ledger import open_ledger, residual
+from gammawall.sim.noise import FACTORS, FUNDAMENTAL, normals
+from gammawall.sim.reduce import STATISTICS, PathState, Probe, finish, observe, open_state
+from gammawall.sim.stepped import SteppedBook, Stepper, open_stepped, stepped
 from gammawall.sim.table import HedgeTable
+from gammawall.sim.values import BookValues
 
-__all__ = ["BlockSums", "Drive", "run_blocks"]
+__all__ = ["TILE", "BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
+
+TILE = 1024
+"""Paths summed together. Sums of tiles are added in order of their paths, so that no sum depends on how many
+paths are simulated at once, or where."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choices of a run that shape its compiled block; no number among them."""
+
+    factors: int
+    open: Callable[..., Any]
+    step: Callable[..., Any]
+    """of the fundamental price, see `sim.dynamics`"""
+    stepper: Stepper | None
+    """None for the static map of a fixed book"""
+    unwind: bool
+    antithetic: bool
+    keep: int
+    """how many paths of the block are returned whole"""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Drive:
-    """The fundamental log price, X_{k+1} = X_k + drift_k + spread_k Z, and which steps end a
-    sampling interval or belong to the last half hour; all [N]."""
+class FixedMarket:
+    """Arrays of a run by the static map."""
 
-    drift: Any
-    spread: Any
+    table: HedgeTable
+    rows: FixedRow
+    """[N, ...]"""
+    fee_rate: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class SteppedMarket:
+    """Arrays of a run step by step."""
+
+    constant: SteppedBook
+    """entries that are the same in every step; None where there is one for each"""
+    rows: SteppedBook
+    """entries [N, ...]; None where there is one for all"""
+    start_delta: Any
+    start_feedback: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Given:
+    """Everything a block needs besides its paths."""
+
+    market: FixedMarket | SteppedMarket
+    drive: Any
+    """of the fundamental price, entries [N, ...]"""
     mark: Any
     late: Any
+    settlement: Any
+    """row of the settlement payoffs, −1 where nothing settles, [N]"""
+    values: BookValues
+    probe: Probe
+    spot: Any
+    seed: Any
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class BlockSums:
-    """What a block of paths leaves behind; sums run over its valid paths."""
+    """What a block of paths leaves behind: sums over the valid paths of each tile, and some paths whole."""
 
     vector: Any
-    """[2 m], hedged statistics then baseline"""
+    """[tiles, 2 m], hedged statistics then baseline"""
     cross: Any
-    """[2 m, 2 m]"""
+    """[tiles, 2 m, 2 m]"""
     squared_returns: Any
-    """per step and leg, [N, 2]"""
+    """per step and leg, [tiles, N, 2]"""
     traded: Any
-    """|change of D| per step, [N]"""
+    """|net flows| per step, [tiles, N, 3]"""
     status: Any
-    """path-steps stable, jump, capped, [3]"""
+    """path-steps stable, jump, capped, [tiles, 3]"""
     paths_status: Any
-    """paths with at least one jump, at least one capped step, [2]"""
+    """paths with at least one jump, at least one capped step, [tiles, 2]"""
+    residual: Any
+    """largest self-financing residual of a path, [tiles]"""
     close: Any
     """log price, [2, P], and the fundamental price it came from in row 1"""
     kept: Any
     """log prices of the first paths of the block, [N + 1, 2, keep]"""
 
 
-@functools.partial(jax.jit, static_argnames=("keep",))
-def simulate_block(table: HedgeTable, drive: Drive, probe: Probe, seed, paths, valid, spot, *, keep: int):
-    """Simulate one block of paths; see `BlockSums`."""
-    steps = drive.drift.shape[0]
-    shocks = normals(seed, FUNDAMENTAL, paths, steps)
-    shift = table.impact * table.start_delta
-    state = open_state(probe, table.start_delta, table.start_feedback, paths.shape[0])
-    counts = jnp.zeros(3, jnp.int64)
-    flags = jnp.zeros((2, paths.shape[0]), bool)
+def _tiles(values: Any) -> Any:
+    """Sums over tiles of the last axis, tiles first."""
+    return jnp.moveaxis(jnp.sum(values.reshape(*values.shape[:-1], -1, TILE), axis=-1), -1, 0)
 
-    def record(state, counts, flags, fundamental, x, delta, feedback, status, mark, late):
-        new, squared, traded = observe(state, probe, jnp.stack([x, fundamental]), delta, feedback, mark, late)
-        kinds = jnp.stack([status == k for k in range(3)])
-        counts = counts + jnp.sum(kinds & valid, axis=1)
-        flags = flags | jnp.stack([status == JUMP, status == CAPPED])
-        sums = (jnp.sum(jnp.where(valid, squared, 0.0), axis=1), jnp.sum(jnp.where(valid, traded, 0.0)))
-        return new, counts, flags, (*sums, new.x[:, :keep])
 
-    def step(carry, inputs):
-        fundamental, state, counts, flags = carry
-        drift, spread, mark, late, z, row = inputs
-        fundamental = fundamental + drift + spread * z
-        x, delta, feedback, status = jax.lax.cond(
-            row.increasing,
-            lambda: inverse_lookup(
-                fundamental + shift, table.y_first, table.y_width, row.inverse, table.impact
-            ),
-            lambda: first_root(
-                fundamental + shift, state.x[0], table.nodes, row.delta, row.slope, table.impact
-            ),
+@functools.partial(jax.jit, static_argnames="plan")
+def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> BlockSums:
+    """Simulate one block of paths, a whole number of tiles.
+
+    Args:
+        given: numbers of the run.
+        paths: uint32 [P], path numbers; antithetic pairs stand side by side.
+        valid: bool [P], which of them count.
+        plan: choices of the run.
+    """
+    steps, count = given.mark.shape[0], paths.shape[0]
+    market, feedback, advance = _open_market(given, paths, plan)
+    state = open_state(given.probe, feedback, count)
+    dynamics = plan.open(given.drive, count)
+    carry = (dynamics, market, state, jnp.zeros(count), jnp.zeros((3, count), jnp.int32))
+    weight = jnp.where(valid, 1.0, 0.0)
+
+    def step(carry, row):
+        dynamics, market, state, paid, counts = carry
+        z, drive, mark, late, settlement, number, rows = row
+        dynamics, increment = plan.step(dynamics, drive, z)
+        fundamental = state.x[1] + increment
+        market, x, feedback, status, flows = advance(market, state, rows, fundamental, increment, number)
+        paid = paid + jax.lax.cond(
+            settlement >= 0, lambda: given.values.payoff(settlement, x), lambda: jnp.zeros_like(x)
         )
-        state, counts, flags, out = record(
-            state, counts, flags, fundamental, x, delta, feedback, status, mark, late
-        )
-        return (fundamental, state, counts, flags), out
+        counts = counts + jnp.stack([status == k for k in range(3)])
+        pair = jnp.stack([x, fundamental])
+        state, squared, traded = observe(state, given.probe, pair, flows, feedback, mark, late)
+        out = (_tiles(squared * weight), _tiles(traded * weight), pair[:, : plan.keep])
+        return (dynamics, market, state, paid, counts), out
 
-    rows = _Row(table.delta, table.slope, table.increasing, table.inverse)
-    before = (drive.drift[:-1], drive.spread[:-1], drive.mark[:-1], drive.late[:-1], shocks[:-1], rows)
-    fundamental = jnp.full(paths.shape[0], probe.log_spot)
-    carry, outs = jax.lax.scan(step, (fundamental, state, counts, flags), before)
-    fundamental, state, counts, flags = carry
-
-    begin, fundamental = fundamental, fundamental + drive.drift[-1] + drive.spread[-1] * shocks[-1]
-    x, delta, status = _settle(table, drive.spread[-1], begin, fundamental, state.x[0], seed, paths, shift)
-    # The feedback of a settling strike is infinite, so the last reading is the one before the close.
-    still = jnp.zeros_like(fundamental)
-    state, counts, flags, out = record(
-        state, counts, flags, fundamental, x, delta, still, status, drive.mark[-1], drive.late[-1]
+    rows = (
+        _shocks(given.seed, paths, steps, plan),
+        given.drive,
+        given.mark,
+        given.late,
+        given.settlement,
+        jnp.arange(1, steps + 1, dtype=jnp.uint32),
+        given.market.rows,
     )
-    squared, traded, kept = jax.tree_util.tree_map(lambda a, b: jnp.concatenate([a, b[None]]), outs, out)
+    carry, (squared, traded, kept) = jax.lax.scan(step, carry, rows)
+    _, market, state, paid, counts = carry
+    return _sums(given, plan, market.ledger, state, paid, counts, valid, (squared, traded, kept))
 
-    vectors = finish(state, probe, spot, steps).reshape(2 * len(STATISTICS), -1)
-    vectors = jnp.where(valid, vectors, 0.0)
-    start = jnp.full((1, 2, min(keep, paths.shape[0])), probe.log_spot)
+
+def _shocks(seed: Any, paths: Any, steps: int, plan: Plan) -> Any:
+    """Standard normals of the fundamental price, [N, factors, P]."""
+    numbers = paths >> 1 if plan.antithetic else paths
+    streams = [FUNDAMENTAL, *(FACTORS + i for i in range(plan.factors - 1))]
+    z = jnp.stack([normals(seed, s, numbers, steps) for s in streams], axis=1).astype(jnp.float64)
+    return z * jnp.where(paths & 1, -1.0, 1.0) if plan.antithetic else z
+
+
+def _open_market(given: Given, paths: Any, plan: Plan):
+    """State of the market at the start, g there, and the function that moves it by a step."""
+    market, count = given.market, paths.shape[0]
+    if isinstance(market, FixedMarket):
+        table, none = market.table, jnp.zeros(count)
+        start = none + table.start_delta
+        opened = FixedState(none + table.impact * start, start, open_ledger(-start[None], given.spot))
+
+        def by_map(state, seen: PathState, row, fundamental, increment, number):
+            return fixed_step(
+                table, row, state, seen.x[0], seen.x[1], fundamental, given.seed, paths, market.fee_rate,
+                number, unwind=plan.unwind,
+            )  # fmt: skip
+
+        return opened, table.start_feedback, by_map
+    stepper = plan.stepper
+    assert stepper is not None
+    first = _whole(market.constant, jax.tree_util.tree_map(lambda a: a[0], market.rows))
+    opened = open_stepped(stepper, first, market.start_delta, given.spot, count)
+
+    def by_step(state, seen: PathState, row, fundamental, increment, number):
+        return stepped(stepper, _whole(market.constant, row), state, seen.x[0], increment)
+
+    return opened, market.start_feedback, by_step
+
+
+def _whole(constant: Any, row: Any) -> Any:
+    """One step's arrays from what is constant and what is not."""
+    none = lambda a: a is None  # noqa: E731 - a None marks the entry that the other tree holds
+    constants, tree = jax.tree_util.tree_flatten(constant, is_leaf=none)
+    rows = jax.tree_util.tree_leaves(row, is_leaf=none)
+    return jax.tree_util.tree_unflatten(
+        tree, [b if a is None else a for a, b in zip(constants, rows, strict=True)]
+    )
+
+
+def _sums(given: Given, plan: Plan, ledger, state: PathState, paid, counts, valid, series) -> BlockSums:
+    squared, traded, kept = series
+    x = state.x[0]
+    options = paid + given.values.at_close(x) - given.values.start
+    pnl = options + jnp.sum(ledger.cash + ledger.hedge * jnp.exp(x), axis=0)
+    fees = jnp.sum(ledger.fees, axis=0)
+    vectors = finish(state, given.probe, given.spot, given.mark.shape[0], pnl, fees)
+    vectors = jnp.where(valid, vectors, 0.0).reshape(2 * len(STATISTICS), -1, TILE)
+    # The two paths of an antithetic pair are one observation, their mean.
+    pairs = vectors.reshape(*vectors.shape[:2], -1, 2).mean(axis=-1) if plan.antithetic else vectors
+    flags = jnp.stack([counts[JUMP] > 0, counts[CAPPED] > 0])
+    start = jnp.full((1, 2, min(plan.keep, x.size)), given.probe.log_spot)
     return BlockSums(
-        vector=jnp.sum(vectors, axis=1),
-        cross=vectors @ vectors.T,
-        squared_returns=squared,
-        traded=traded,
-        status=counts,
-        paths_status=jnp.sum(flags & valid, axis=1),
+        vector=jnp.moveaxis(pairs.sum(axis=-1), 1, 0),
+        cross=jnp.einsum("itp,jtp->tij", pairs, pairs),
+        squared_returns=jnp.moveaxis(squared, 0, 1),
+        traded=jnp.moveaxis(traded, 0, 1),
+        status=_tiles(counts * valid),
+        paths_status=_tiles((flags & valid).astype(jnp.int64)),
+        residual=jnp.max(jnp.where(valid, residual(ledger, x), 0.0).reshape(-1, TILE), axis=1),
         close=state.x,
         kept=jnp.concatenate([start, kept]),
     )
-
-
-def _settle(table: HedgeTable, spread, begin, end, x, seed, paths, shift):
-    """Clear at the instants of the lead-in and at the close; the worst status of them counts.
-
-    The fundamental price between the last step and the close is a Brownian bridge: from time left τ to ρτ,
-    mean X_T + ρ(X − X_T) and variance σ²τ ρ(1 − ρ).
-    """
-    left, none = table.close_left, jnp.zeros(1)
-    shocks = normals(seed, LEAD_IN, paths, left.shape[0] + 1)
-    before, after = jnp.concatenate([none + 1.0, left]), jnp.concatenate([left, none])
-    ratio = after / before
-    spreads = spread * jnp.sqrt(before * ratio * (1.0 - ratio))
-
-    def step(carry, inputs):
-        between, x, _, worst = carry
-        z, pull, width, nodes, row_delta, row_slope = inputs
-        between = end + pull * (between - end) + width * z
-        x, delta, _, status = first_root(between + shift, x, nodes, row_delta, row_slope, table.impact)
-        return (between, x, delta, jnp.maximum(worst, status)), None
-
-    rows = (shocks, ratio, spreads, table.close_nodes, table.close_delta, table.close_slope)
-    start = (begin, x, jnp.zeros_like(x), jnp.zeros(x.shape, jnp.int32))
-    (_, x, delta, status), _ = jax.lax.scan(step, start, rows)
-    return x, delta, status
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class _Row:
-    """One step of the per-step arrays of `HedgeTable`."""
-
-    delta: Any
-    slope: Any
-    increasing: Any
-    inverse: Any
-
-
-def run_blocks(
-    table: HedgeTable,
-    drive: Drive,
-    probe: Probe,
-    seed: np.ndarray,
-    spot: float,
-    paths: int,
-    block: int,
-    keep: int,
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[list[BlockSums], float, float]:
-    """Run all blocks, in order of their first path.
-
-    Returns:
-        The blocks with `close` and `kept` cut to valid paths, seconds of compilation, seconds of running.
-    """
-    starts = list(range(0, paths, block))
-    block = min(block, paths)
-    keep_each = _keep_each(min(keep, paths), len(starts), block, paths - starts[-1])
-    workers = min(workers or os.cpu_count() or 1, len(starts))
-    began = time.perf_counter()
-    with jax.enable_x64(True):
-        given = jax.tree_util.tree_map(jnp.asarray, (table, drive, probe, seed))
-        compiled = _compile(_block_arguments(given, 0, block, paths, spot), keep_each)
-    ready = time.perf_counter()
-    done = 0
-
-    def one(first: int) -> BlockSums:
-        with jax.enable_x64(True):
-            sums = compiled(*_block_arguments(given, first, block, paths, spot))
-            sums = jax.tree_util.tree_map(np.asarray, sums)
-        left = min(block, paths - first)
-        return _cut(sums, left)
-
-    blocks = []
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for sums in pool.map(one, starts):
-            blocks.append(sums)
-            done += sums.close.shape[1]
-            if progress is not None:
-                progress(done, paths)
-    finally:
-        # On Ctrl-C only the blocks already running are waited for.
-        pool.shutdown(cancel_futures=True)
-    return blocks, ready - began, time.perf_counter() - ready
-
-
-def _keep_each(keep: int, blocks: int, block: int, last: int) -> int:
-    """How many paths each block must keep for `keep` in all, when the last block has only `last` of them."""
-    even = -(-keep // blocks)
-    return even if even <= last else min(-(-(keep - last) // (blocks - 1)), block)
-
-
-_COMPILED: dict[Any, Any] = {}
-
-
-def _compile(arguments, keep: int):
-    """The compiled block for the shapes of these arguments; compiled once per process, so timed apart."""
-    leaves, tree = jax.tree_util.tree_flatten(arguments)
-    key = (tree, keep, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
-    if key not in _COMPILED:
-        _COMPILED[key] = simulate_block.lower(*arguments, keep=keep).compile()
-    return _COMPILED[key]
-
-
-def _block_arguments(given, first: int, block: int, paths: int, spot: float):
-    table, drive, probe, seed = given
-    numbers = np.arange(first, first + block)
-    return (
-        table,
-        drive,
-        probe,
-        seed,
-        jnp.asarray(numbers.astype(np.uint32)),
-        jnp.asarray(numbers < paths),
-        jnp.float64(spot),
-    )
-
-
-def _cut(sums: BlockSums, valid: int) -> BlockSums:
-    fields = {name: getattr(sums, name) for name in sums.__dataclass_fields__}
-    return BlockSums(**{**fields, "close": sums.close[:, :valid], "kept": sums.kept[:, :, :valid]})

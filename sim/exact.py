@@ -51,13 +51,24 @@ class Positions:
     """[groups, N + 1], 1 at the start"""
     time_left: np.ndarray
     """[groups, N + 1]"""
-    alive: np.ndarray
-    """False once settled, [groups, N + 1]; true at the instant of settlement itself"""
+    settle_step: np.ndarray
+    """instant at which the last variance is spent and the delta becomes a step, N + 1 when after the run,
+    [groups]"""
 
     @property
     def settles_at_close(self) -> np.ndarray:
         """Positions whose variance is spent exactly at the last instant, [P]."""
-        return (self.alive[:, -1] & (self.variance_left[:, -1] == 0.0))[self.group]
+        return self.settles(self.variance_left.shape[1] - 1)
+
+    def settles(self, step: int) -> np.ndarray:
+        """Positions that settle at an instant, [P]."""
+        return (self.settle_step == step)[self.group]
+
+    @property
+    def settlements(self) -> np.ndarray:
+        """Instants of the run at which something settles, ascending."""
+        inside = self.settle_step[np.unique(self.group)]
+        return np.unique(inside[inside < self.variance_left.shape[1]])
 
 
 def prepare_positions(book: Book, market: Market, schedule: Schedule) -> Positions:
@@ -76,7 +87,7 @@ def prepare_positions(book: Book, market: Market, schedule: Schedule) -> Positio
     expiries = book.expiry[merged["expiry_index"]]
     instants = expiries.unique().sort_values()
     group = instants.get_indexer(expiries)
-    variance_left, time_left, alive = _remaining(instants, market, schedule)
+    variance_left, time_left = _remaining(instants, market, schedule)
     total_vol, log_carry = book.total_vol[rows], np.log(book.carry[rows])
     log_factor = log_carry + np.log(book.discount[rows])
     if book.as_of != market.start:
@@ -98,8 +109,13 @@ def prepare_positions(book: Book, market: Market, schedule: Schedule) -> Positio
         group=group,
         variance_left=variance_left,
         time_left=time_left,
-        alive=alive,
+        settle_step=_first_zero(variance_left),
     )
+
+
+def _first_zero(variance_left: np.ndarray) -> np.ndarray:
+    spent = variance_left == 0.0
+    return np.where(spent.any(axis=1), np.argmax(spent, axis=1), variance_left.shape[1])
 
 
 def _merge(book: Book) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -112,7 +128,7 @@ def _merge(book: Book) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return {"units": units, "puts": puts, "expiry_index": rows}, rows
 
 
-def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
     steps, groups = schedule.steps + 1, len(instants)
     variance, time = np.zeros((groups, steps)), np.zeros((groups, steps))
     spent = np.concatenate([[0.0], np.cumsum(schedule.variance)])
@@ -125,8 +141,7 @@ def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray
         # nor at the last close before a settlement at the next open when the night carries no variance.
         left[(seconds <= 0.0) | (left < _ROUNDING * total)] = 0.0
         variance[row] = left / total if total > 0.0 else 0.0
-    alive = np.array([(schedule.instants <= expiry) for expiry in instants], bool).reshape(groups, steps)
-    return variance, time, alive
+    return variance, time
 
 
 @jax.jit
@@ -147,7 +162,14 @@ def _sum_chunk(x, log_strike, units, puts, s, shift, factor):
     return jax.lax.map(at_step, (s, shift, factor))
 
 
-def book_delta(positions: Positions, log_spot: np.ndarray, steps: np.ndarray, mask: np.ndarray | None = None):
+def book_delta(
+    positions: Positions,
+    log_spot: np.ndarray,
+    steps: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    settling: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
     """Delta of a book and its derivative in log spot, by summing every contract.
 
     Args:
@@ -155,9 +177,10 @@ def book_delta(positions: Positions, log_spot: np.ndarray, steps: np.ndarray, ma
         log_spot: [G].
         steps: which instants, [M].
         mask: which positions to include; all when not given.
+        settling: whether contracts that settle at an instant still count there.
 
     Returns:
-        (D, dD/dx), index units, float64 [M, G]. A settled contract counts ½ of its step at the strike.
+        (D, dD/dx), index units, float64 [M, G]. A settling contract counts ½ of its step at the strike.
     """
     steps = np.asarray(steps)
     total, slope = np.zeros((steps.size, len(log_spot))), np.zeros((steps.size, len(log_spot)))
@@ -166,7 +189,8 @@ def book_delta(positions: Positions, log_spot: np.ndarray, steps: np.ndarray, ma
         rows = chosen[first : first + _CHUNK]
         fill = (0, _CHUNK - rows.size)
         group = positions.group[rows]
-        alive = positions.alive[group][:, steps].T
+        last = positions.settle_step[group]
+        alive = (steps[:, None] <= last) if settling else (steps[:, None] < last)
         left = positions.time_left[group][:, steps].T
         s = positions.total_vol[rows] * np.sqrt(positions.variance_left[group][:, steps].T)
         factor = alive * np.exp(positions.log_factor[rows] * left)
@@ -179,26 +203,27 @@ def book_delta(positions: Positions, log_spot: np.ndarray, steps: np.ndarray, ma
     return total, slope
 
 
-def closing_positions(positions: Positions, left: np.ndarray) -> Positions:
-    """The same positions at instants inside the last step, with shares `left` of that step still to come."""
+def positions_within(positions: Positions, step: int, left: np.ndarray) -> Positions:
+    """The positions alive in a step, at instants inside it with shares `left` of the step still to come."""
 
     def inside(values: np.ndarray) -> np.ndarray:
-        return values[:, -1:] + (values[:, -2:-1] - values[:, -1:]) * left
+        begin, end = values[:, [step - 1]], values[:, [step]]
+        return end + (begin - end) * left
 
     return dataclasses.replace(
         positions,
         variance_left=inside(positions.variance_left),
         time_left=inside(positions.time_left),
-        alive=np.repeat(positions.alive[:, -1:], left.size, axis=1),
+        settle_step=np.where(positions.settle_step < step, -1, left.size),
     )
 
 
-def settled_delta(positions: Positions) -> tuple[np.ndarray, np.ndarray]:
-    """The steps that contracts settling at the close put into the book's delta.
+def settled_delta(positions: Positions, step: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The steps that contracts settling at an instant, the close when not given, put into the book's delta.
 
     Returns:
         (log strikes ascending, jump of D in index units at each, with calls and puts of a strike summed).
     """
-    at_close = positions.settles_at_close
-    strikes, inverse = np.unique(positions.log_strike[at_close], return_inverse=True)
-    return strikes, np.bincount(inverse.ravel(), weights=positions.units[at_close], minlength=strikes.size)
+    chosen = positions.settles_at_close if step is None else positions.settles(step)
+    strikes, inverse = np.unique(positions.log_strike[chosen], return_inverse=True)
+    return strikes, np.bincount(inverse.ravel(), weights=positions.units[chosen], minlength=strikes.size)

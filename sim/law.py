@@ -93,8 +93,9 @@ def close_law(
     total_vol: float,
     log_drift: float,
 ) -> CloseLaw:
-    """The law of the close; meaningful only where the map at the close is increasing."""
-    start, _ = book_delta(positions, np.array([log_spot]), np.array([0]))
+    """The law of the close; meaningful only where the map at the close is increasing, the fundamental log
+    price at the close normal, and nothing settles before it."""
+    start, _ = book_delta(positions, np.array([log_spot]), np.array([0]), settling=False)
     return CloseLaw(
         positions,
         schedule.steps,

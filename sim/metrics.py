@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gammawall.sim.reduce import STATISTICS
-from gammawall.surfaces.units import USD_BN
+from gammawall.surfaces.units import USD_BN, USD_MN
 
 __all__ = ["METRICS", "Metric", "Scales", "estimate"]
 
@@ -141,6 +141,31 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
         "USD bn per minute",
         "mean over paths of the largest hedge trade of a sampling interval",
         lambda h, b, s: h["flow_peak"] * s.spot / USD_BN / s.sample_minutes,
+    ),
+    "gamma_flow_abs_usd_bn": (
+        "USD bn",
+        "hedges asked for by moves of the price, netted and added up like the trades",
+        lambda h, b, s: h["gamma_flow_abs"] * s.spot / USD_BN,
+    ),
+    "charm_flow_abs_usd_bn": (
+        "USD bn",
+        "hedges asked for by the passing of time, netted and added up like the trades",
+        lambda h, b, s: h["charm_flow_abs"] * s.spot / USD_BN,
+    ),
+    "dealer_pnl_usd_mn": (
+        "USD mn",
+        "mean profit of the dealers: options, hedges and fees",
+        lambda h, b, s: h["dealer_pnl"] / USD_MN,
+    ),
+    "dealer_pnl_std_usd_mn": (
+        "USD mn",
+        "standard deviation of the dealers' profit",
+        lambda h, b, s: _spread(h["dealer_pnl_squared"], h["dealer_pnl"]) / USD_MN,
+    ),
+    "hedge_fees_usd_mn": (
+        "USD mn",
+        "mean fees of the hedge trades",
+        lambda h, b, s: h["hedge_fees"] / USD_MN,
     ),
 }
 """Name → unit, description and formula of (own leg, baseline leg, scales)."""

@@ -6,19 +6,24 @@ the step block and the stream, so that a path is the same whatever else is simul
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gammawall.surfaces.normal import normal_from_bits
 
-__all__ = ["FUNDAMENTAL", "LEAD_IN", "normals", "philox4x32", "split_seed"]
+__all__ = ["FACTORS", "FUNDAMENTAL", "LEAD_IN", "normals", "philox4x32", "split_seed"]
 
 FUNDAMENTAL = 0
 """Stream of the shocks that drive the fundamental price."""
 
 LEAD_IN = 1
-"""Stream of the bridge between the last step and the close."""
+"""Stream of the bridge between the last step and a settlement."""
+
+FACTORS = 16
+"""Stream of the second factor of the fundamental price; further factors follow."""
 
 _ROUNDS = 10
 _MULTIPLIER = (np.uint32(0xD2511F53), np.uint32(0xCD9E8D57))
@@ -48,7 +53,7 @@ def philox4x32(counter: tuple[jax.Array, ...], key: tuple[jax.Array, jax.Array])
     return c0, c1, c2, c3
 
 
-def normals(seed: jax.Array, stream: int, paths: jax.Array, steps: int) -> jax.Array:
+def normals(seed: jax.Array, stream: int, paths: jax.Array, steps: int, section: Any = 0) -> jax.Array:
     """Standard normals of some paths, float32 [steps, paths].
 
     Args:
@@ -56,12 +61,13 @@ def normals(seed: jax.Array, stream: int, paths: jax.Array, steps: int) -> jax.A
         stream: which independent sequence; static.
         paths: uint32 [P], path numbers.
         steps: how many per path; static. Step k comes from word k mod 4 of counter block k div 4.
+        section: an independent part of the stream, < 2³².
     """
     blocks = jnp.arange(-(-steps // 4), dtype=jnp.uint32)[:, None]
     shape = (blocks.shape[0], paths.shape[0])
     counter = (
         jnp.broadcast_to(paths[None, :], shape),
-        jnp.zeros(shape, jnp.uint32),
+        jnp.full(shape, section, jnp.uint32),
         jnp.broadcast_to(blocks, shape),
         jnp.full(shape, stream, jnp.uint32),
     )

@@ -12,7 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["STATISTICS", "PathState", "Probe", "finish", "observe", "open_state"]
+from gammawall.sim.rows import RAMP
+
+__all__ = ["FLOWS", "STATISTICS", "PathState", "Probe", "finish", "observe", "open_state"]
 
 STATISTICS = (
     "in_band",
@@ -33,11 +35,19 @@ STATISTICS = (
     "max_feedback",
     "flow_abs",
     "flow_peak",
+    "gamma_flow_abs",
+    "charm_flow_abs",
+    "dealer_pnl",
+    "dealer_pnl_squared",
+    "hedge_fees",
 )
 """Entries of a path's vector, in order."""
 
-_AT_STRIKE = 1e-12
-"""A close counts as exactly at the strike within this log distance: rounding of ln K, not a band."""
+FLOWS = 3
+"""Flows that are followed: trades, demand for hedges from moves of the price, and from passing time."""
+
+_AT_STRIKE = 0.5000001 * RAMP
+"""A close counts as exactly at the strike within this log distance, which is rounding and not a band."""
 
 
 @jax.tree_util.register_dataclass
@@ -70,13 +80,14 @@ class PathState:
     attempting: Any
     failed: Any
     corridor_steps: Any
-    delta_mark: Any
     feedback: Any
-    flow_abs: Any
+    flows: Any
+    """net since the last mark: trades, and the demand from price and from time, [3, P]"""
+    flows_abs: Any
     flow_peak: Any
 
 
-def open_state(probe: Probe, delta, feedback, paths: int) -> PathState:
+def open_state(probe: Probe, feedback, paths: int) -> PathState:
     """State at the start of the run."""
     x = jnp.full((2, paths), probe.log_spot)
     zero, none = jnp.zeros_like(x), jnp.zeros_like(x[0])
@@ -92,31 +103,32 @@ def open_state(probe: Probe, delta, feedback, paths: int) -> PathState:
         attempting=jnp.zeros(x.shape, bool),
         failed=zero,
         corridor_steps=zero,
-        delta_mark=none + delta,
         feedback=none + jnp.abs(feedback),
-        flow_abs=none,
+        flows=jnp.zeros((FLOWS, paths)),
+        flows_abs=jnp.zeros((FLOWS, paths)),
         flow_peak=none,
     )
 
 
-def observe(state: PathState, probe: Probe, x, delta, feedback, mark, late) -> tuple[PathState, Any, Any]:
+def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> tuple[PathState, Any, Any]:
     """Take in one step.
 
     Args:
         state: before the step.
         probe: levels.
         x: log prices after the step, [2, P].
-        delta: D, index units, [P].
+        flows: trades of the hedgers, and the demand from price and from time, index units, [3, P].
         feedback: g at the new price, [P].
         mark: whether a return is measured here, since the last mark.
         late: whether the step belongs to the last half hour.
 
     Returns:
-        The new state, squared returns [2, P] and |change of D| [P], both zero between marks.
+        The new state, squared returns [2, P] and |net flows| [3, P], both zero between marks.
     """
     r = jnp.where(mark, x - state.x_mark, 0.0)
     squared = r * r
-    traded = jnp.where(mark, jnp.abs(delta - state.delta_mark), 0.0)
+    net = state.flows + flows
+    traded = jnp.where(mark, jnp.abs(net), 0.0)
     below, over = x < probe.corridor_low, x > probe.corridor_high
     entered = (state.x < probe.corridor_low) & ~below
     return (
@@ -132,18 +144,19 @@ def observe(state: PathState, probe: Probe, x, delta, feedback, mark, late) -> t
             attempting=(state.attempting | entered) & ~below & ~over,
             failed=state.failed + (state.attempting & below),
             corridor_steps=state.corridor_steps + (~below & ~over),
-            delta_mark=jnp.where(mark, delta, state.delta_mark),
             feedback=jnp.maximum(state.feedback, jnp.abs(feedback)),
-            flow_abs=state.flow_abs + traded,
-            flow_peak=jnp.maximum(state.flow_peak, traded),
+            flows=jnp.where(mark, 0.0, net),
+            flows_abs=state.flows_abs + traded,
+            flow_peak=jnp.maximum(state.flow_peak, traded[0]),
         ),
         squared,
         traded,
     )
 
 
-def finish(state: PathState, probe: Probe, spot, steps: int):
-    """Vector of each path, [2, len(STATISTICS), P]; flows in index units of delta."""
+def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees):
+    """Vector of each path, [2, len(STATISTICS), P]; flows in index units of delta, the dealers' profit in USD
+    given as [P]."""
     x = state.x
     touched = (state.low <= probe.log_strike) & (state.high >= probe.log_strike)
     at_strike = jnp.abs(x - probe.log_strike) <= _AT_STRIKE
@@ -169,7 +182,12 @@ def finish(state: PathState, probe: Probe, spot, steps: int):
         "lag_product": state.lag_product,
         "range_points": jnp.exp(state.high) - jnp.exp(state.low),
         "max_feedback": hedged_only(state.feedback),
-        "flow_abs": hedged_only(state.flow_abs),
+        "flow_abs": hedged_only(state.flows_abs[0]),
         "flow_peak": hedged_only(state.flow_peak),
+        "gamma_flow_abs": hedged_only(state.flows_abs[1]),
+        "charm_flow_abs": hedged_only(state.flows_abs[2]),
+        "dealer_pnl": hedged_only(pnl),
+        "dealer_pnl_squared": hedged_only(pnl * pnl),
+        "hedge_fees": hedged_only(fees),
     }
     return jnp.stack([columns[name].astype(x.dtype) for name in STATISTICS], axis=1)

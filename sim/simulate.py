@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from gammawall.sim.engine import BlockSums, Drive, run_blocks
-from gammawall.sim.exact import prepare_positions
+from gammawall.sim.dynamics import GBM, Dynamics
+from gammawall.sim.engine import BlockSums
+from gammawall.sim.hedging import HedgingPolicy, hedging_groups
+from gammawall.sim.impact import Impact, as_impact
 from gammawall.sim.law import CloseLaw, close_law
+from gammawall.sim.loop import run_blocks
 from gammawall.sim.metrics import Metric, Scales, estimate
-from gammawall.sim.noise import split_seed
-from gammawall.sim.reduce import Probe
-from gammawall.sim.schedule import Schedule, make_schedule
-from gammawall.sim.table import HedgeTable, build_table, table_error
-from gammawall.sim.types import GBM, Clearing, LinearImpact, Market, Measure, NoHedging, SimConfig
+from gammawall.sim.rows import LineRows
+from gammawall.sim.setup import Run, prepare_run
+from gammawall.sim.stepped import SteppedBook
+from gammawall.sim.table_error import table_error
+from gammawall.sim.types import Market, Measure, SimConfig
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.units import USD_BN
 
 __all__ = ["SimResult", "simulate"]
-
-_LATE_MINUTES = 30.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class SimResult:
 
     metrics: tuple[Metric, ...]
     status: dict[str, float]
-    """path-steps by status, paths that met a jump or the grid's edge, and the table's error in points"""
+    """path-steps by status, paths that met a jump or the grid's edge, the table's error in points, and the
+    largest self-financing residual of the dealers' accounts, relative"""
     timing: dict[str, float]
     close: np.ndarray
     """[paths]"""
@@ -51,6 +53,8 @@ class SimResult:
     """mean squared return over the variance time of the sampling interval, hedged and baseline, [M, 2]"""
     step_flow_usd_bn: np.ndarray
     """mean absolute hedge trade of each sampling interval, [M]"""
+    step_demand_usd_bn: np.ndarray
+    """mean absolute demand for hedges from moves of the price and from the passing of time, [M, 2]"""
     start_feedback: float
     """g at the start"""
     law: CloseLaw | None
@@ -72,9 +76,9 @@ def simulate(
     book: Book,
     *,
     market: Market,
-    dynamics: GBM,
-    hedging: Clearing | NoHedging | None = None,
-    impact: LinearImpact,
+    dynamics: Dynamics,
+    hedging: HedgingPolicy | Sequence[HedgingPolicy] | None = None,
+    impact: Impact | Callable,
     flow: None = None,
     config: SimConfig | None = None,
     seed: int = 0,
@@ -84,15 +88,17 @@ def simulate(
 ) -> SimResult:
     """Simulate a market whose option dealers hedge, beside the same market where nobody does.
 
-    Every step solves x + λ S_ref D(t, eˣ) = X_t + λ S_ref D(0, S_0) for the log price x, where X is the
-    fundamental log price and D the delta of the hedged book (model.md, section 2).
+    Continuous hedging under linear impact solves x + λ S_ref D(t, eˣ) = X_t + λ S_ref D(0, S_0) for the log
+    price x, where X is the fundamental log price and D the delta of the hedged book (model.md, section 2);
+    every other choice goes step by step, see `sim.stepped`.
 
     Args:
         book: dealers' positions; may be empty.
         market: spot, window and variance clock.
         dynamics: the fundamental price.
-        hedging: who hedges; all of the book, continuously, when not given.
-        impact: what trading does to the price.
+        hedging: who hedges: a policy, or several for groups of dealers; all of the book, continuously, when
+            not given.
+        impact: what trading does to the price; a function of (USD bn, minutes) also serves.
         flow: reserved for orders arriving during the run; must be None.
         config: size of the run.
         seed: whole number in [0, 2⁶⁴); the same seed gives the same shocks to every scenario.
@@ -107,40 +113,19 @@ def simulate(
         InputError: an argument is out of range, or a position has expired.
         NumericalError: with `throw`, when a path-step was capped.
     """
-    config, hedging = config or SimConfig(), hedging or Clearing()
+    config, groups, impact = config or SimConfig(), hedging_groups(hedging), as_impact(impact)
     _check(book, market, flow, seed)
     measure = measure or _default_measure(book, market)
     began = time.perf_counter()
-    schedule = make_schedule(market, config.steps)
-    positions = prepare_positions(book, market, schedule)
-    log_spot, years = float(np.log(market.spot)), float(schedule.variance.sum())
-    total_vol, log_drift = dynamics.vol * np.sqrt(years), dynamics.log_drift * years
-    hedged = book.scaled(hedging.fraction) if hedging.fraction != 1.0 else book
-    positions = positions if hedged is book else prepare_positions(hedged, market, schedule)
-    c = impact.log_per_usd * market.spot
-    table = build_table(positions, schedule, log_spot, total_vol, log_drift, c, config)
-    drive, probe = _drive(dynamics, schedule, config.sample_minutes), _probe(measure, market.spot)
+    run = prepare_run(book, market, dynamics, groups, impact, config, seed, measure)
     table_s = time.perf_counter() - began
     blocks, compile_s, run_s = run_blocks(
-        table,
-        drive,
-        probe,
-        split_seed(seed),
-        market.spot,
-        config.paths,
-        config.block_paths,
-        config.keep_paths,
-        config.workers,
-        progress,
+        run.given, run.plan, config.paths, run.block, config.workers, progress
     )
-    law = (
-        close_law(positions, schedule, c, log_spot, total_vol, log_drift) if table.close_increasing else None
-    )
-    error = table_error(table, positions, schedule, market.spot)
-    result = _collect(blocks, table, schedule, market, config, drive, measure, law, error)
-    rate = config.paths * config.steps / max(run_s, 1e-9)
+    rate = config.paths * run.schedule.steps / max(run_s, 1e-9)
     timing = {"table_s": table_s, "compile_s": compile_s, "run_s": run_s, "path_steps_per_s": rate}
-    result = SimResult(**{**result, "timing": timing})
+    law = _law(run, dynamics, market)
+    result = SimResult(**_collect(blocks, run, market, config, measure), law=law, timing=timing)
     if throw and result.status["capped"]:
         raise NumericalError(
             f"{result.status['capped']:.0f} path-steps found no price on the grid: the book folds the map "
@@ -165,72 +150,44 @@ def _default_measure(book: Book, market: Market) -> Measure:
     return Measure(strike=float(strikes[np.argmax(np.abs(np.bincount(inverse, weights=book.contracts)))]))
 
 
-def _drive(dynamics: GBM, schedule: Schedule, sample_minutes: float) -> Drive:
-    every = max(round(sample_minutes / schedule.step_minutes), 1)
-    mark = np.arange(1, schedule.steps + 1) % every == 0
-    mark[-1] = True
-    late = _since_mark(mark, schedule.minutes[:-1]) >= schedule.minutes[-1] - _LATE_MINUTES - 1e-9
-    late[-1] = True
-    return Drive(
-        drift=dynamics.log_drift * schedule.variance,
-        spread=dynamics.vol * np.sqrt(schedule.variance),
-        mark=mark,
-        late=late,
-    )
+def _law(run: Run, dynamics: Dynamics, market: Market) -> CloseLaw | None:
+    """The exact law of the close, where there is one: static map, normal X_T, nothing settled before."""
+    early = bool((run.positions.settlements < run.schedule.steps).any())
+    if not isinstance(dynamics, GBM) or dynamics.catalysts or run.plan.stepper is not None:
+        return None
+    if early or not run.table.close_increasing:
+        return None
+    years, c = float(run.schedule.variance.sum()), float(run.table.impact)
+    spread, drift = dynamics.vol * np.sqrt(years), dynamics.log_drift * years
+    return close_law(run.positions, run.schedule, c, float(np.log(market.spot)), spread, drift)
 
 
-def _since_mark(mark: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The entry of `values` at the first step of the sampling interval that each step belongs to."""
-    first = np.concatenate([[0], np.flatnonzero(mark[:-1]) + 1])
-    return values[first[np.searchsorted(first, np.arange(mark.size), side="right") - 1]]
-
-
-def _probe(measure: Measure, spot: float) -> Probe:
-    low, high = measure.corridor or (measure.strike, measure.strike)
-    levels = np.log(
-        [
-            spot,
-            measure.strike,
-            measure.strike - measure.band_points,
-            measure.strike + measure.band_points,
-            low,
-            high,
-        ]
-    )
-    return Probe(*levels)
-
-
-def _collect(
-    blocks: list[BlockSums],
-    table: HedgeTable,
-    schedule: Schedule,
-    market: Market,
-    config: SimConfig,
-    drive: Drive,
-    measure: Measure,
-    law: CloseLaw | None,
-    error: float,
-) -> dict:
+def _collect(blocks: list[BlockSums], run: Run, market: Market, config: SimConfig, measure: Measure) -> dict:
     def total(name: str) -> np.ndarray:
-        return np.sum([getattr(b, name) for b in blocks], axis=0)
+        # Tile by tile in order of the paths: the same sum however the tiles came in blocks.
+        return np.add.reduce(np.concatenate([getattr(b, name) for b in blocks]), axis=0)
 
-    late_years = float(schedule.variance[drive.late].sum())
-    marks = np.flatnonzero(drive.mark)
+    schedule, given = run.schedule, run.given
+    late_years = float(schedule.variance[given.late].sum())
+    marks = np.flatnonzero(given.mark)
     sampled_years = np.diff(np.cumsum(schedule.variance)[marks], prepend=0.0)
     every = schedule.minutes[-1] / marks.size
     scales = Scales(market.spot, float(schedule.variance.sum()), late_years, marks.size, every)
     status, paths_status = total("status"), total("paths_status")
     close = np.exp(np.concatenate([b.close for b in blocks], axis=1))
     kept = np.exp(np.concatenate([b.kept for b in blocks], axis=2))[..., : config.keep_paths]
+    observations = config.paths // 2 if config.antithetic else config.paths
+    flows = total("traded")[marks] / config.paths * market.spot / USD_BN
     return {
-        "metrics": tuple(estimate(config.paths, total("vector"), total("cross"), scales)),
+        "metrics": tuple(estimate(observations, total("vector"), total("cross"), scales)),
         "status": {
             "stable": int(status[0]),
             "jump": int(status[1]),
             "capped": int(status[2]),
             "paths_with_jump": int(paths_status[0]),
             "paths_capped": int(paths_status[1]),
-            "table_error_points": error,
+            "table_error_points": _table_error(run, market),
+            "self_financing_residual": float(max(b.residual.max() for b in blocks)),
         },
         "close": close[0],
         "baseline_close": close[1],
@@ -238,9 +195,22 @@ def _collect(
         "sample_ends": schedule.minutes[marks + 1],
         "sample_paths": kept[:, 0].T,
         "sample_baseline": kept[:, 1].T,
-        "step_variance": total("squared_returns")[marks] / config.paths / sampled_years[:, None],
-        "step_flow_usd_bn": total("traded")[marks] / config.paths * market.spot / USD_BN,
-        "start_feedback": float(table.start_feedback),
-        "law": law,
+        "step_variance": _per_interval(total("squared_returns")[marks] / config.paths, sampled_years),
+        "step_flow_usd_bn": flows[:, 0],
+        "step_demand_usd_bn": flows[:, 1:],
+        "start_feedback": run.start_feedback,
         "measure": measure,
     }
+
+
+def _per_interval(squares: np.ndarray, years: np.ndarray) -> np.ndarray:
+    """Variance rates; zero where an interval holds no variance time."""
+    return np.divide(squares, years[:, None], out=np.zeros_like(squares), where=years[:, None] > 0.0)
+
+
+def _table_error(run: Run, market: Market) -> float:
+    """Zero where no table was used."""
+    rows = run.given.market.rows
+    if isinstance(rows, SteppedBook) and isinstance(rows.rows, LineRows):
+        return 0.0
+    return table_error(run.table, run.positions, run.schedule, market.spot)

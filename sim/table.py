@@ -15,11 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammawall.sim.clearing import cubic, hermite, root_in_cell
-from gammawall.sim.exact import Positions, book_delta, closing_positions, settled_delta
+from gammawall.sim.exact import Positions, book_delta, positions_within, settled_delta
 from gammawall.sim.schedule import Schedule
 from gammawall.sim.types import SimConfig
 
-__all__ = ["HedgeTable", "build_table", "sharpest_spread"]
+__all__ = [
+    "LEAST_CLIMB",
+    "LOOK_UP",
+    "SEARCH",
+    "SETTLE",
+    "HedgeTable",
+    "build_table",
+    "pad",
+    "sharpest_spread",
+]
 
 _SPACING = 0.25
 """Node spacing in units of σ√τ of the sharpest expiry of the run at the last step before it settles: the
@@ -30,7 +39,7 @@ _TIME_NODES = 13
 """Instants at which far expiries are evaluated; between them a polynomial in variance time."""
 _FAR_SHARE = 0.2
 """An expiry is far when at least this share of its variance is left at the close."""
-_LEAST_CLIMB = 0.5
+LEAST_CLIMB = 0.5
 """The inverse is used where dM/dx = 1 + g is at least this at every node. Towards a fold dx/dy grows without
 bound and a cubic in y loses the price: by 4e-4 of the node spacing at 0.3, by a whole spacing at 0.02."""
 _LEAD_IN = 0.8 ** np.arange(1, 33)
@@ -40,8 +49,10 @@ one looks. Pin probability of a short wall (−20,000 contracts, 1 bp per USD bn
 ratio tends to 1, .0112 at 0.9, .0116 at 0.8, .0124 at 0.5; .017 with one-minute steps and no lead-in."""
 _CLUSTER = np.linspace(-7.0, 7.0, 57)
 """Extra nodes around a settling strike, in units of its own σ√τ."""
-_SPAN = 8.0
-"""Half range of the fundamental log price in standard deviations; beyond it lies 1e-15 of the paths."""
+
+
+LOOK_UP, SEARCH, SETTLE = 0, 1, 2
+"""How the price of an instant is found: by the inverse table, by search, by search where contracts settle."""
 
 
 @jax.tree_util.register_dataclass
@@ -49,7 +60,8 @@ _SPAN = 8.0
 class HedgeTable:
     """Everything a step needs to know about the book. D in index units, prices in log spot.
 
-    Rows k = 0 … N−2 of the per-step arrays belong to instants 1 … N−1; the close has its own arrays.
+    Row k of the per-step arrays belongs to instant k + 1 and counts the contracts that live beyond it; those
+    that settle there are added in the rows of their settlement.
     """
 
     impact: Any
@@ -61,30 +73,32 @@ class HedgeTable:
     nodes: Any
     """[G]"""
     delta: Any
-    """[N−1, G]"""
+    """[N, G]"""
     slope: Any
-    """dD/dx, [N−1, G]"""
-    increasing: Any
-    """whether the map rises well clear of a fold everywhere, so that `inverse` serves, [N−1]"""
+    """dD/dx, [N, G]"""
+    kind: Any
+    """LOOK_UP where the map rises well clear of a fold everywhere, SEARCH or SETTLE, [N]"""
+    settlement: Any
+    """row of the settle arrays, 0 where nothing settles, [N]"""
     y_first: Any
     y_width: Any
     inverse: Any
-    """cubic of D in each cell of y, [N−1, B, 4]; meaningful where `increasing`"""
-    close_left: Any
-    """share of the last step left at each of the L instants of the lead-in, [L]"""
-    close_nodes: Any
-    """[L + 1, H]: the lead-in, then the settlement itself"""
-    close_delta: Any
-    close_slope: Any
+    """cubic of D in each cell of y, [N, B, 4]; meaningful where `kind` is LOOK_UP"""
+    settle_left: Any
+    """share of the settling step left at each of the L instants of the lead-in, [L]"""
+    settle_nodes: Any
+    """[E, L + 1, H]: the lead-in, then the settlement itself"""
+    settle_delta: Any
+    settle_slope: Any
     close_increasing: Any
+    """whether the map at the close is increasing"""
 
 
 def build_table(
     positions: Positions,
     schedule: Schedule,
     log_spot: float,
-    total_vol: float,
-    log_drift: float,
+    log_range: tuple[float, float],
     impact: float,
     config: SimConfig,
 ) -> HedgeTable:
@@ -94,41 +108,38 @@ def build_table(
         positions: the book.
         schedule: the time grid.
         log_spot: x₀.
-        total_vol: σ√T of the fundamental price over the run.
-        log_drift: drift of the fundamental log price over the run.
+        log_range: lowest and highest value of X − x₀ that the fundamental log price will take.
         impact: c.
         config: `max_nodes`.
     """
-    steps = np.arange(1, schedule.steps)
+    steps = np.arange(1, schedule.steps + 1)
     far = (positions.variance_left[:, -1] >= _FAR_SHARE)[positions.group]
-    start, start_slope = book_delta(positions, np.array([log_spot]), np.array([0]))
-    y_low = log_spot + impact * start[0, 0] + min(log_drift, 0.0) - _SPAN * total_vol
-    y_high = log_spot + impact * start[0, 0] + max(log_drift, 0.0) + _SPAN * total_vol
+    start, start_slope = book_delta(positions, np.array([log_spot]), np.array([0]), settling=False)
+    y_low, y_high = log_spot + impact * start[0, 0] + np.array(log_range)
     low, high = _price_range(positions, log_spot, y_low, y_high, impact, schedule.steps)
     near_width, far_width = sharpest_spread(positions, far, low, high)
     coarse = _grid(low, high, _FAR_SPACING * far_width, config.max_nodes)
     wanted = min(_SPACING * near_width, _FAR_SPACING * far_width)
     nodes = _grid(low, high, wanted, config.max_nodes)
-    delta, slope = book_delta(positions, nodes, steps, ~far)
-    far_all = _far_delta(positions, coarse, schedule, far)
+    delta, slope = book_delta(positions, nodes, steps, ~far, settling=False)
+    distant = _far_delta(positions, coarse, schedule, far)
     if far.any():
-        for total, addition in zip((delta, slope), _refine(coarse, *far_all, nodes), strict=True):
-            total += addition[1 : schedule.steps]
+        for total, addition in zip((delta, slope), _refine(coarse, *distant, nodes), strict=True):
+            total += addition[1:]
     climb = 1.0 + impact * np.diff(delta, axis=1) / np.diff(nodes)
-    increasing = (climb >= _LEAST_CLIMB).all(axis=1) & (1.0 + impact * slope >= _LEAST_CLIMB).all(axis=1)
+    rises = (climb >= LEAST_CLIMB).all(axis=1) & (1.0 + impact * slope >= LEAST_CLIMB).all(axis=1)
+    if (positions.settlements < schedule.steps).any():
+        # Handing over a settled hedge moves y by as much as it was, while the price stays.
+        edges = nodes[[0, -1]] + impact * delta[:, [0, -1]]
+        y_low, y_high = min(y_low, edges[:, 0].min()), max(y_high, edges[:, 1].max())
     y = _grid(y_low, y_high, wanted, config.max_nodes)
     with jax.enable_x64(True):
-        inverse = (
-            np.asarray(_invert(y, nodes, delta, slope, impact))
-            if steps.size
-            else np.zeros((0, y.size - 1, 4))
-        )
-    at_close = tuple(a[-1] for a in _refine(coarse, *far_all, nodes))
-    close = _settlement(positions, nodes, far, at_close, schedule.steps)
-    settles_increasing = bool((np.diff(close[0] + impact * close[1]) >= 0.0).all())
-    close_nodes, close_delta, close_slope = (
-        close if settles_increasing else _lead_in(positions, nodes, coarse, far, close)
-    )
+        inverse = np.nan_to_num(np.asarray(_invert(y, nodes, delta, slope, impact)))
+    # The close always has settlement rows, so that books with and without same-day contracts share a shape.
+    settling = np.union1d(positions.settlements[positions.settlements > 0], [schedule.steps])
+    settled = _settle_rows(positions, nodes, (delta, slope), settling, impact)
+    kind = np.where(rises, LOOK_UP, SEARCH)
+    kind[settling - 1] = SETTLE
     return HedgeTable(
         impact=np.float64(impact),
         start_delta=start[0, 0],
@@ -136,15 +147,12 @@ def build_table(
         nodes=nodes,
         delta=delta,
         slope=slope,
-        increasing=increasing,
+        kind=kind,
+        settlement=np.maximum(np.searchsorted(settling, steps), 0) * (kind == SETTLE),
         y_first=np.float64(y[0]),
         y_width=np.float64(y[1] - y[0]),
-        inverse=np.nan_to_num(inverse),
-        close_left=np.zeros(0) if settles_increasing else _LEAD_IN,
-        close_nodes=np.atleast_2d(close_nodes),
-        close_delta=np.atleast_2d(close_delta),
-        close_slope=np.atleast_2d(close_slope),
-        close_increasing=settles_increasing,
+        inverse=inverse,
+        **settled,
     )
 
 
@@ -173,7 +181,7 @@ def _grid(low: float, high: float, spacing: float, most: int) -> np.ndarray:
 
 def _price_range(positions, log_spot, y_low, y_high, impact, last) -> tuple[float, float]:
     """Log prices that the map can reach from the whole range of y, looked for up to six times as far out."""
-    probes = np.unique([0, last // 2, max(last - 1, 0), last])
+    probes = np.unique([0, last // 2, max(last - 1, 0), last, *positions.settlements])
     reach = max(y_high - y_low, 1e-6) / 2.0
     offsets = reach * np.linspace(-6.0, 6.0, 385)
     delta, _ = book_delta(positions, log_spot + offsets, probes)
@@ -246,19 +254,40 @@ def _invert(y, nodes, delta, slope, c):
     return jax.lax.map(one, (delta, slope))
 
 
-def _settlement(
-    positions: Positions, nodes, far, far_close, last
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes, D and dD/dx at the close, with two equal nodes at every strike that settles there."""
-    strikes, jumps = settled_delta(positions)
-    settling = positions.settles_at_close
-    smooth, smooth_slope = book_delta(positions, nodes, np.array([last]), ~far & ~settling)
-    puts = positions.puts[settling].sum()
+def _settle_rows(positions: Positions, nodes, smooth, settling: np.ndarray, impact: float) -> dict[str, Any]:
+    """The settle arrays of `HedgeTable`: with a lead-in to every settlement if the map folds at any."""
+    rows = [_settlement(positions, nodes, smooth[0][[k - 1]], smooth[1][[k - 1]], int(k)) for k in settling]
+    rising = [bool((np.diff(x + impact * d) >= 0.0).all()) for x, d, _ in rows]
+    left = np.zeros(0) if all(rising) else _LEAD_IN
+    stacks = [
+        [*(_lead_in(positions, nodes, smooth, int(k)) if left.size else ()), row]
+        for k, row in zip(settling, rows, strict=True)
+    ]
+    longest = max(row[0].size for stack in stacks for row in stack)
+    x, delta, slope = (
+        np.stack([np.stack([pad(row[i], longest) for row in stack]) for stack in stacks]) for i in range(3)
+    )
+    return {
+        "settle_left": left,
+        "settle_nodes": x,
+        "settle_delta": delta,
+        "settle_slope": slope,
+        "close_increasing": rising[-1],
+    }
+
+
+Row = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _settlement(positions: Positions, nodes, smooth, smooth_slope, step: int) -> Row:
+    """Nodes, D and dD/dx at a settlement, with two equal nodes at every strike that settles there."""
+    strikes, jumps = settled_delta(positions, step)
+    puts = positions.puts[positions.settles(step)].sum()
     inside = (strikes > nodes[0]) & (strikes < nodes[-1])
     below = jumps[strikes <= nodes[0]].sum()
     strikes, jumps = strikes[inside], jumps[inside]
     x = np.concatenate([nodes, strikes, strikes])
-    value, rate = _refine(nodes, smooth + far_close[0], smooth_slope + far_close[1], x)
+    value, rate = _refine(nodes, smooth, smooth_slope, x)
     steps_below = np.concatenate([[0.0], np.cumsum(jumps)])
     passed = np.arange(strikes.size)
     kind = np.concatenate([np.searchsorted(strikes, nodes, side="left"), passed, passed + 1])
@@ -267,125 +296,44 @@ def _settlement(
     return x[order], total[order], rate[0][order]
 
 
-def _lead_in(positions: Positions, nodes, coarse, far, close) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes, D and dD/dx at the instants of the lead-in and at the settlement, [L + 1, H].
+def _lead_in(positions: Positions, nodes, smooth, step: int) -> list[Row]:
+    """Nodes, D and dD/dx at the instants of the lead-in to a settlement.
 
-    Around every settling strike the nodes are as dense as its own σ√τ demands at that instant; all other
-    positions are smooth there and come from the grid.
+    Around every settling strike the nodes are as dense as its own σ√τ demands at that instant; what lives on
+    is smooth there and is taken on the straight line in time between the two ends of the step.
     """
-    leading, instants = closing_positions(positions, _LEAD_IN), np.arange(_LEAD_IN.size)
-    settling = positions.settles_at_close
-    smooth, smooth_slope = book_delta(leading, nodes, instants, ~far & ~settling)
-    if far.any():
-        chosen = 0.5 * (1.0 - np.cos(np.pi * np.arange(_TIME_NODES) / (_TIME_NODES - 1)))
-        few, few_slope = book_delta(closing_positions(positions, chosen), coarse, np.arange(_TIME_NODES), far)
-        weights = _lagrange(chosen, _LEAD_IN)
-        added, added_slope = _refine(coarse, weights @ few, weights @ few_slope, nodes)
-        smooth, smooth_slope = smooth + added, smooth_slope + added_slope
+    within, instants = positions_within(positions, step, _LEAD_IN), np.arange(_LEAD_IN.size)
+    settling = positions.settles(step)
+    rest, rest_slope = _across(positions, nodes, smooth, step, settling)
     inside = settling & (positions.log_strike > nodes[0]) & (positions.log_strike < nodes[-1])
     strikes, which = np.unique(positions.log_strike[inside], return_inverse=True)
     rows = []
     for j in instants:
         spread = np.full(strikes.size, np.inf)
-        share = leading.variance_left[positions.group[inside], j]
+        share = within.variance_left[positions.group[inside], j]
         np.minimum.at(spread, which.ravel(), positions.total_vol[inside] * np.sqrt(share))
         clusters = (strikes[:, None] + spread[:, None] * _CLUSTER).ravel()
         clusters = clusters[(clusters > nodes[0]) & (clusters < nodes[-1])]
         x = np.sort(np.concatenate([nodes, clusters]))
-        delta, slope = book_delta(leading, _pad(x, -(-x.size // 512) * 512), np.array([j]), settling)
-        rest, rest_slope = _refine(nodes, smooth[[j]], smooth_slope[[j]], x)
-        rows.append((x, delta[0, : x.size] + rest[0], slope[0, : x.size] + rest_slope[0]))
-    rows.append(close)
-    longest = max(row[0].size for row in rows)
-    x, delta, slope = (np.stack([_pad(row[i], longest) for row in rows]) for i in range(3))
-    return x, delta, slope
+        delta, slope = book_delta(within, pad(x, -(-x.size // 512) * 512), np.array([j]), settling)
+        other, other_slope = _refine(nodes, rest[[j]], rest_slope[[j]], x)
+        rows.append((x, delta[0, : x.size] + other[0], slope[0, : x.size] + other_slope[0]))
+    return rows
 
 
-def _pad(values: np.ndarray, size: int) -> np.ndarray:
+def _across(positions: Positions, nodes, smooth, step: int, settling) -> tuple[np.ndarray, np.ndarray]:
+    """D and dD/dx of what lives beyond a settlement at the instants of its lead-in, [L, G] each."""
+    end, end_slope = smooth[0][step - 1], smooth[1][step - 1]
+    if step > 1:
+        # The row before also holds the settling contracts.
+        held, held_slope = book_delta(positions, nodes, np.array([step - 1]), settling)
+        begin, begin_slope = smooth[0][step - 2] - held[0], smooth[1][step - 2] - held_slope[0]
+    else:
+        (begin,), (begin_slope,) = book_delta(positions, nodes, np.array([0]), ~settling, settling=False)
+    left = _LEAD_IN[:, None]
+    return end + left * (begin - end), end_slope + left * (begin_slope - end_slope)
+
+
+def pad(values: np.ndarray, size: int) -> np.ndarray:
     """Repeat the last entry up to a common size; equal nodes are harmless."""
     return np.concatenate([values, np.full(size - values.size, values[-1])])
-
-
-def table_error(table: HedgeTable, positions: Positions, schedule: Schedule, spot: float) -> float:
-    """Largest price error of the tables between their nodes, index points, against summing every contract.
-
-    Looks at instants spread over the run, at those just before, at and after each settlement and each change
-    from inverse to search, at the first and last instant of the lead-in, and at the close. A price near a
-    fold is as uncertain as the fold; which side of it a path falls on is not counted.
-    """
-    worst = 0.0
-    for k in _instants_to_check(table, positions, schedule.steps):
-        if table.increasing[k - 1]:
-            worst = max(worst, _inverse_error(table, positions, k))
-        else:
-            row = (table.nodes, table.delta[k - 1], table.slope[k - 1])
-            worst = max(worst, _search_error(row, positions, k, float(table.impact)))
-    rows = list(zip(table.close_nodes, table.close_delta, table.close_slope, strict=True))
-    worst = max(worst, _search_error(rows[-1], positions, schedule.steps, float(table.impact)))
-    if len(rows) > 1:
-        leading = closing_positions(positions, table.close_left)
-        for j in (0, len(rows) - 2):
-            worst = max(worst, _search_error(rows[j], leading, j, float(table.impact)))
-    return worst * spot
-
-
-def _instants_to_check(table: HedgeTable, positions: Positions, steps: int) -> list[int]:
-    spread = np.linspace(1, steps - 1, 9).astype(int)
-    settled = np.flatnonzero(np.diff((positions.variance_left > 0.0).sum(axis=0)))
-    changes = np.flatnonzero(np.diff(table.increasing.astype(int))) + 1
-    chosen = np.concatenate([spread, settled, settled + 1, settled + 2, changes, changes + 1])
-    return [int(k) for k in np.unique(chosen) if 0 < k < steps]
-
-
-_BETWEEN = np.array([0.25, 0.5, 0.75])
-"""Where in a cell the error is looked at."""
-_MOST_CELLS = 256
-"""Cells looked at: this many with the strongest curvature, and as many spread evenly."""
-
-
-def _cells_to_check(curvature: np.ndarray) -> np.ndarray:
-    even = np.linspace(0, curvature.size - 1, min(_MOST_CELLS, curvature.size)).astype(int)
-    return np.unique(np.concatenate([even, np.argsort(curvature)[-_MOST_CELLS:]]))
-
-
-def _inverse_error(table: HedgeTable, positions: Positions, k: int) -> float:
-    c, cubics = float(table.impact), table.inverse[k - 1]
-    cells = _cells_to_check(np.abs(cubics[:, 2:]).sum(axis=1))
-    y = table.y_first + table.y_width * (cells[:, None] + _BETWEEN).ravel()
-    delta = _evaluate(cubics[cells])
-    exact, slope = _exact_delta(positions, y - c * delta, k)
-    return _price_error(c * (delta - exact), 1.0 + c * slope, 0.0, table.y_width / _LEAST_CLIMB)
-
-
-def _search_error(row, positions: Positions, k: int, c: float) -> float:
-    nodes, d, m = row
-    wide = np.flatnonzero(np.diff(nodes) > 0.0)
-    cells = wide[_cells_to_check(np.abs(np.diff(m)[wide]) * np.diff(nodes)[wide])]
-    width, after = np.diff(nodes)[cells], cells + 1
-    with jax.enable_x64(True):
-        cubics = np.asarray(hermite(d[cells], d[after], m[cells] * width, m[after] * width))
-    delta = _evaluate(cubics)
-    x = (nodes[cells, None] + width[:, None] * _BETWEEN).ravel()
-    exact, slope = _exact_delta(positions, x, k)
-    bend = c * np.repeat(np.diff(m)[cells] / width, _BETWEEN.size)
-    return _price_error(c * (delta - exact), 1.0 + c * slope, bend, np.repeat(width, _BETWEEN.size))
-
-
-def _evaluate(cubics: np.ndarray) -> np.ndarray:
-    powers = _BETWEEN[:, None] ** np.arange(4)
-    return (cubics @ powers.T).ravel()
-
-
-def _exact_delta(positions: Positions, x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    delta, slope = book_delta(positions, _pad(x, -(-x.size // 512) * 512), np.array([k]))
-    return delta[0, : x.size], slope[0, : x.size]
-
-
-def _price_error(error, climb, bend, width) -> float:
-    """Price error where the level M is off by `error`: error/M′ on a slope, √(2 error/|M″|) at a fold.
-
-    Never more than a cell, whose ends are exact.
-    """
-    error = np.abs(error)
-    slowest = np.maximum(np.maximum(np.abs(climb), np.sqrt(0.5 * error * np.abs(bend))), 1e-300)
-    return float(np.minimum(error / slowest, width).max(initial=0.0))

@@ -10,12 +10,14 @@ import pandas as pd
 from gammawall.surfaces.book import new_york
 from gammawall.surfaces.clock import VarianceClock
 from gammawall.surfaces.errors import InputError
-from gammawall.surfaces.units import BP_PER_USD_BN
 
-__all__ = ["GBM", "Clearing", "LinearImpact", "Market", "Measure", "NoHedging", "SimConfig"]
+__all__ = ["Market", "Measure", "SimConfig", "check_number"]
+
+UNWINDS = ("at_settlement", "in_market")
 
 
-def _finite(name: str, value: float, good: bool, allowed: str) -> None:
+def check_number(name: str, value: float, good: bool, allowed: str) -> None:
+    """Refuse a number that is not finite or not `good`; `allowed` says in words what is."""
     if not (np.isfinite(value) and good):
         raise InputError(f"{name} must be {allowed}; got {value:g}")
 
@@ -29,17 +31,25 @@ class Market:
         start: first instant; without a zone New York time.
         close: last instant, where contracts expiring then settle.
         clock: how variance is spread over time.
+        fee_bp: what a hedge trade costs besides its price, basis points of its value.
+        unwind: where the hedge of a contract goes when it settles inside the window: "at_settlement", back to
+            the customers at the settlement price, or "in_market", bought and sold like any other trade.
     """
 
     spot: float
     start: pd.Timestamp
     close: pd.Timestamp
     clock: VarianceClock = field(default_factory=VarianceClock)
+    fee_bp: float = 0.0
+    unwind: str = "at_settlement"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", new_york(self.start, "start"))
         object.__setattr__(self, "close", new_york(self.close, "close"))
-        _finite("spot", self.spot, self.spot > 0.0, "positive")
+        check_number("spot", self.spot, self.spot > 0.0, "positive")
+        check_number("fee_bp", self.fee_bp, self.fee_bp >= 0.0, "zero or positive")
+        if self.unwind not in UNWINDS:
+            raise InputError(f"unwind must be one of {', '.join(UNWINDS)}; got {self.unwind!r}")
         if self.close <= self.start:
             raise InputError(f"close {self.close} must be after start {self.start}")
         if self.variance_years <= 0.0:
@@ -52,72 +62,6 @@ class Market:
     def variance_years(self) -> float:
         """Variance time of the window: 1/252 for one regular session."""
         return float(self.clock.variance_years(self.start, self.close))
-
-
-@dataclass(frozen=True)
-class GBM:
-    """Geometric Brownian motion of the fundamental price: dX = (μ − σ²/2) dt + σ dW in log price.
-
-    Args:
-        vol: annual decimal, on the market's variance clock.
-        drift: "martingale" (E[S] constant, μ = 0) or μ per year of variance time.
-    """
-
-    vol: float
-    drift: float | str = "martingale"
-
-    def __post_init__(self) -> None:
-        _finite("vol", self.vol, self.vol > 0.0, "positive, an annual decimal such as 0.12")
-        if isinstance(self.drift, str):
-            if self.drift != "martingale":
-                raise InputError(f'drift must be "martingale" or a number per year; got {self.drift!r}')
-        else:
-            _finite("drift", self.drift, True, "finite")
-
-    @property
-    def log_drift(self) -> float:
-        """Drift of the log price per year."""
-        growth = 0.0 if isinstance(self.drift, str) else self.drift
-        return growth - 0.5 * self.vol**2
-
-
-@dataclass(frozen=True)
-class LinearImpact:
-    """Linear permanent impact: every traded USD moves the log price by a fixed amount.
-
-    Args:
-        bp_per_usd_bn: basis points of price per USD bn traded; zero or positive.
-    """
-
-    bp_per_usd_bn: float
-
-    def __post_init__(self) -> None:
-        _finite("bp_per_usd_bn", self.bp_per_usd_bn, self.bp_per_usd_bn >= 0.0, "zero or positive")
-
-    @property
-    def log_per_usd(self) -> float:
-        return self.bp_per_usd_bn * BP_PER_USD_BN
-
-
-@dataclass(frozen=True)
-class Clearing:
-    """Continuous, self-consistent delta hedging: the hedge is −fraction × D at the price after the trade.
-
-    Args:
-        fraction: share of the book that is hedged, in [0, 1].
-    """
-
-    fraction: float = 1.0
-
-    def __post_init__(self) -> None:
-        _finite("fraction", self.fraction, 0.0 <= self.fraction <= 1.0, "between 0 and 1")
-
-
-@dataclass(frozen=True)
-class NoHedging:
-    """Nobody hedges: the price is the fundamental price."""
-
-    fraction: float = field(default=0.0, init=False)
 
 
 @dataclass(frozen=True)
@@ -135,8 +79,8 @@ class Measure:
     corridor: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        _finite("strike", self.strike, self.strike > 0.0, "positive")
-        _finite(
+        check_number("strike", self.strike, self.strike > 0.0, "positive")
+        check_number(
             "band_points", self.band_points, 0.0 < self.band_points < self.strike, "between 0 and the strike"
         )
         low, high = self.corridor if self.corridor is not None else (self.strike, self.strike + 20.0)
@@ -153,7 +97,10 @@ class SimConfig:
 
     Args:
         paths: how many.
-        steps: equal steps of real time from start to close.
+        steps: equal steps of trading time from start to close.
+        geometric: η in (0, 0.5] lets steps shrink to η × the time left before every settlement, as hedging by
+            time decay alone needs; not given, steps are equal.
+        antithetic: whether path 2 i + 1 takes the shocks of path 2 i with the opposite sign.
         sample_minutes: returns, realised vol and hedge trades are measured over this interval (whole steps,
             at least one), so that the numbers of coarse and fine runs mean the same.
         block_paths: paths simulated together in one call of the compiled step loop.
@@ -164,6 +111,8 @@ class SimConfig:
 
     paths: int = 100_000
     steps: int = 390
+    geometric: float | None = None
+    antithetic: bool = False
     sample_minutes: float = 1.0
     block_paths: int = 8192
     keep_paths: int = 2_000
@@ -171,7 +120,7 @@ class SimConfig:
     max_nodes: int = 8192
 
     def __post_init__(self) -> None:
-        _finite("sample_minutes", self.sample_minutes, self.sample_minutes > 0.0, "positive")
+        check_number("sample_minutes", self.sample_minutes, self.sample_minutes > 0.0, "positive")
         limits = {
             "paths": (2, 2**32),
             "steps": (1, 10**6),
@@ -184,3 +133,5 @@ class SimConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or int(value) != value or not low <= value <= high:
                 raise InputError(f"{name} must be a whole number from {low} to {high:,}; got {value!r}")
+        if self.antithetic and self.paths % 2:
+            raise InputError(f"antithetic paths come in pairs: paths must be even; got {self.paths}")

@@ -14,10 +14,12 @@ __all__ = [
     "EMINI_MULTIPLIER",
     "GEX_UNITS",
     "MULTIPLIER",
+    "ONE_BP",
     "ONE_PERCENT",
     "SESSIONS_PER_YEAR",
     "SESSION_MINUTES",
     "USD_BN",
+    "USD_MN",
     "VOL_POINT",
 ]
 
@@ -27,11 +29,13 @@ MULTIPLIER = 100.0
 EMINI_MULTIPLIER = 50.0
 """USD per index point of one E-mini future."""
 
+ONE_BP = 1e-4
 ONE_PERCENT = 0.01
 VOL_POINT = 0.01
 """One vol point as a decimal vol: 12 % to 13 %."""
 
 USD_BN = 1e9
+USD_MN = 1e6
 BP_PER_USD_BN = 1e-4 / USD_BN
 """Log price move per USD traded, for an impact of one basis point per USD bn."""
 

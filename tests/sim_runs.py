@@ -80,13 +80,11 @@ def make_table(
     market = market or make_market()
     schedule = make_schedule(market, steps)
     positions = prepare_positions(book, market, schedule)
-    years = float(schedule.variance.sum())
     table = build_table(
         positions,
         schedule,
         float(np.log(market.spot)),
-        vol * np.sqrt(years),
-        -0.5 * vol**2 * years,
+        GBM(vol).log_range(schedule, market.spot),
         bp(bp_per_usd_bn, market.spot),
         SimConfig(steps=steps, **config),
     )
@@ -96,8 +94,8 @@ def make_table(
 _normals = jax.jit(normals, static_argnums=(1, 3))
 
 
-def draw(seed: int, stream: int, paths: Any, steps: int) -> np.ndarray:
+def draw(seed: int, stream: int, paths: Any, steps: int, section: int = 0) -> np.ndarray:
     """Normals of the simulator, [steps, paths]."""
     with jax.enable_x64(True):
         keys = jnp.asarray(split_seed(seed))
-        return np.asarray(_normals(keys, stream, jnp.asarray(np.asarray(paths, np.uint32)), steps))
+        return np.asarray(_normals(keys, stream, jnp.asarray(np.asarray(paths, np.uint32)), steps, section))

@@ -153,7 +153,7 @@ def test_lookup_and_search_agree_where_both_may_be_used() -> None:
     table, _, _ = make_table(make_book([20_000, -6_000], [7000.0, 7012.0]), 3.0, STEPS, max_nodes=448)
     y = X0 + float(table.impact * table.start_delta) + np.random.default_rng(3).normal(0.0, 0.008, 1500)
     compared = 0
-    for k in np.flatnonzero(table.increasing)[::6]:
+    for k in np.flatnonzero(table.kind == tables.LOOK_UP)[::6]:
         searched = solve(y, y, table.nodes, table.delta[k], table.slope[k], float(table.impact))
         with jax.enable_x64(True):
             looked_up = inverse_lookup(
@@ -197,7 +197,7 @@ def simulate_and_walk(
     left = [full - DAY * k / STEPS for k in range(1, STEPS)]
     levels = list(fundamental[1:-1])
     if result.law is None:  # the map folds at the close
-        shocks = draw(seed, LEAD_IN, np.arange(paths), tables._LEAD_IN.size)
+        shocks = draw(seed, LEAD_IN, np.arange(paths), tables._LEAD_IN.size, STEPS)
         now, before = fundamental[-2], 1.0
         for share, z in zip(tables._LEAD_IN, shocks, strict=True):
             pull = share / before

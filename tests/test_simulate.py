@@ -49,7 +49,8 @@ def test_without_feedback_the_price_is_the_baseline_bit_for_bit(book: Any, optio
     assert np.array_equal(result.close, result.baseline_close)
     assert np.array_equal(result.sample_paths, result.sample_baseline)
     assert result.status["jump"] == result.status["capped"] == 0
-    price_metrics = [m for m in result.metrics if "flow" not in m.name and "feedback" not in m.name]
+    of_dealers = ("flow", "feedback", "dealer")
+    price_metrics = [m for m in result.metrics if not any(word in m.name for word in of_dealers)]
     assert all(m.value == m.baseline and m.difference == 0.0 for m in price_metrics)
     assert all(m.difference_stderr == 0.0 for m in price_metrics)
 
@@ -384,21 +385,29 @@ def test_a_mixed_book_of_ten_million_contracts() -> None:
 # --- settlements before the end ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("unwind", ["at_settlement", "in_market"])
 @pytest.mark.parametrize("contracts", [20_000, -20_000])
-def test_a_contract_that_expires_at_noon(contracts: float) -> None:
-    """Its hedge is held to the step of its expiry and gone at the next: from then on x = X + c D(0, S₀)."""
+def test_a_contract_that_expires_at_noon(contracts: float, unwind: str) -> None:
+    """After noon x − X keeps what it had if the hedge is handed over, and is c D(0, S₀) if it is unwound."""
     book = make_book(contracts, expiry="2026-01-28T12:00:00")
-    result = run(book, **COARSE)
+    result = run(book, market=make_market(unwind=unwind), **COARSE)
     assert_finite(result)
     assert result.status["capped"] == 0
     noon = int(np.flatnonzero(result.minutes == 150.0)[0])
     offset = np.log(result.sample_paths / result.sample_baseline)
-    assert offset[:, noon + 1 :] == pytest.approx(np.full((BLOCK, STEPS - noon), offset[0, -1]), abs=1e-12)
-    assert offset[0, -1] == pytest.approx(
-        bp(3.0) * 100.0 * contracts * ndtr(0.5 * VOL * np.sqrt(DAY * 150 / 390))
-    )
+    given_back = bp(3.0) * 100.0 * contracts * ndtr(0.5 * VOL * np.sqrt(DAY * 150 / 390))
+    after = offset[:, [noon]] if unwind == "at_settlement" else np.full((BLOCK, 1), given_back)
+    assert offset[:, noon + 1 :] == pytest.approx(np.repeat(after, STEPS - noon, axis=1), abs=1e-12)
     spread = np.log(result.sample_paths[:, noon]).std() / np.log(result.sample_baseline[:, noon]).std()
     assert spread < 0.75 if contracts > 0 else spread > 1.2
+    pinned = (np.abs(result.sample_paths[:, noon] - 7000.0) < 1e-9).mean()
+    v, wall = VOL * np.sqrt(DAY * 150 / 390), bp(3.0) * 100.0 * contracts
+    if contracts > 0:
+        exact = float(theory.pin_mass(np.log(7000.0), wall, log_spot=np.log(SPOT), total_vol=v)[0])
+        assert abs(pinned - exact) < 4.0 * np.sqrt(exact * (1.0 - exact) / BLOCK)
+        assert exact > 0.2
+    else:
+        assert pinned == 0.0
 
 
 @pytest.mark.parametrize("night", [0.0, 0.4])
@@ -413,8 +422,9 @@ def test_a_window_over_one_night(night: float) -> None:
     at_close = int(np.flatnonzero(np.isclose(result.minutes, 60.0))[0])
     variance = np.diff(np.log(result.sample_baseline), axis=1).var(axis=0)
     expected = np.full(STEPS, VOL**2 * DAY * 5.0 / 390.0)
-    expected[at_close] += VOL**2 * DAY * night
+    expected = np.insert(expected, at_close, VOL**2 * DAY * night) if night else expected
     assert variance == pytest.approx(expected, rel=4.5 * np.sqrt(2.0 / BLOCK))
-    offset = np.log(result.sample_paths / result.sample_baseline)[:, at_close + 1 :]
-    assert np.ptp(offset) < 1e-12
+    offset = np.log(result.sample_paths / result.sample_baseline)[:, at_close:]
+    assert np.ptp(offset, axis=1).max() < 1e-12
+    assert np.ptp(offset) > 1e-3
     assert (np.abs(result.sample_paths[:, at_close] - 7000.0) < 7.0).mean() > 0.6

@@ -15,7 +15,8 @@ from gammawall.sim import theory
 from gammawall.sim.clearing import first_root, inverse_lookup
 from gammawall.sim.exact import book_delta, prepare_positions, settled_delta
 from gammawall.sim.schedule import make_schedule
-from gammawall.sim.table import table_error
+from gammawall.sim.table import LOOK_UP, SEARCH, SETTLE
+from gammawall.sim.table_error import table_error
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.clock import VarianceClock, calendar_years
 from gammawall.surfaces.errors import InputError
@@ -97,7 +98,7 @@ def test_an_empty_book_has_no_delta() -> None:
     empty = make_book(1.0).select(np.array([False]))
     table, positions, _ = make_table(empty, 3.0, STEPS, max_nodes=128)
     assert (np.asarray(table.delta) == 0.0).all()
-    assert table.increasing.all()
+    assert (table.kind[:-1] == LOOK_UP).all()
     assert table.close_increasing
     assert settled_delta(positions)[0].size == 0
 
@@ -123,7 +124,7 @@ def price_errors(table: Any, positions: Any, k: int, y: np.ndarray) -> tuple[np.
     """Price error in points of the table at step k where the root is unique, and dM/dx there."""
     c = float(table.impact)
     with jax.enable_x64(True):
-        if table.increasing[k - 1]:
+        if table.kind[k - 1] == LOOK_UP:
             coefficients = jnp.asarray(table.inverse[k - 1])
             x = np.asarray(inverse_lookup(jnp.asarray(y), table.y_first, table.y_width, coefficients, c)[0])
         else:
@@ -181,8 +182,8 @@ def test_the_inverse_is_left_before_the_map_folds() -> None:
     )
     near = (lowest < 0.4) & (lowest > 0.0)
     assert near.sum() >= 3
-    assert not table.increasing[near].any()
-    assert table.increasing[lowest > 0.6].all()
+    assert not (table.kind[:-1][near] == LOOK_UP).any()
+    assert (table.kind[:-1][lowest > 0.6] != SEARCH).all()
     for k in np.flatnonzero(near) + 1:
         y = X0 + float(table.impact * table.start_delta) + np.linspace(-0.01, 0.01, 448)
         gap, slope = price_errors(table, positions, int(k), y)
@@ -200,7 +201,7 @@ def test_a_short_strike_at_the_money_folds_at_its_time(bp_per_usd_bn: float) -> 
     steepest = float(table.impact) * book_delta(positions, x, near + 1)[1].min(axis=1)
     found = np.interp(1.0, steepest[::-1] ** -2.0, left[near][::-1])
     assert found == pytest.approx(expected, rel=0.01)
-    folded = np.array([(np.diff(table.nodes + table.impact * row) < 0.0).any() for row in table.delta])
+    folded = np.array([(np.diff(table.nodes + table.impact * row) < 0.0).any() for row in table.delta[:-1]])
     assert not folded[left > expected].any()
 
 
@@ -218,7 +219,7 @@ def test_far_expiries_between_their_instants(steps: int, profile: str) -> None:
         clock=clock,
     )
     table, positions, _ = make_table(book, 3.0, steps, make_market(clock=clock), max_nodes=448)
-    every = np.arange(1, steps)
+    every = np.arange(1, steps + 1)
     exact, _ = book_delta(positions, table.nodes, every)
     assert float(table.impact) * np.abs(exact - table.delta).max() * SPOT < 1e-3
 
@@ -228,11 +229,11 @@ def test_an_expiry_soon_after_the_close_is_resolved_at_the_close(contracts: floa
     """One minute after a close at 15:59, with steps of ten minutes."""
     market = make_market(close="2026-01-28T15:59:00")
     table, positions, schedule = make_table(make_book(contracts), 3.0, STEPS, market)
-    nodes, delta = table.close_nodes[-1], table.close_delta[-1]
+    nodes, delta = table.settle_nodes[-1, -1], table.settle_delta[-1, -1]
     assert nodes[1] - nodes[0] < 0.26 * VOL * np.sqrt(DAY / 390.0)
     middle = 0.5 * (nodes[1:] + nodes[:-1])
     exact, _ = book_delta(positions, middle, np.array([STEPS]))
-    width, slope = np.diff(nodes), table.close_slope[-1]
+    width, slope = np.diff(nodes), table.settle_slope[-1, -1]
     cubic = 0.5 * (delta[1:] + delta[:-1]) + width / 8.0 * (slope[:-1] - slope[1:])
     assert np.abs(cubic - exact[0]).max() < 3e-5 * 100.0 * abs(contracts)
     assert table_error(table, positions, schedule, SPOT) < 2e-3
@@ -251,12 +252,12 @@ def test_a_whole_chain() -> None:
     assert at_nodes == pytest.approx(expected, rel=2e-3, abs=2e4)
     same_day = book.same_day()
     for strike in (6995.0, 7000.0, 7025.0):
-        at = np.flatnonzero(table.close_nodes[-1] == np.log(strike))
-        jump = table.close_delta[-1][at[-1]] - table.close_delta[-1][at[0]]
+        at = np.flatnonzero(table.settle_nodes[-1, -1] == np.log(strike))
+        jump = table.settle_delta[-1, -1][at[-1]] - table.settle_delta[-1, -1][at[0]]
         assert jump == pytest.approx(
             100.0 * book.contracts[same_day & (book.strike == strike)].sum(), abs=1e-6
         )
-    assert np.isfinite(table.close_delta).all()
+    assert np.isfinite(table.settle_delta).all()
     assert table_error(table, positions, schedule, SPOT) < 0.5
 
 
@@ -269,18 +270,25 @@ def test_the_delta_at_the_close_counts_every_contract() -> None:
         expiry=[CLOSE] * 5 + [LATER[0]],
     )
     table, _, schedule = make_table(book, 3.0, STEPS, max_nodes=448)
-    nodes, delta = table.close_nodes[-1], table.close_delta[-1]
+    nodes, delta = table.settle_nodes[-1, -1], table.settle_delta[-1, -1]
     off_strike = ~np.isin(nodes, np.log([7000.0, 7015.0]))
     expected = brute_delta(book, np.exp(nodes[off_strike]), schedule.instants[-1], VarianceClock())
     assert delta[off_strike] == pytest.approx(expected, abs=1.0)
 
 
-def test_a_settlement_during_the_run_is_reported_as_inexact() -> None:
-    """Only the close has exact atoms: a contract that expires at noon is smeared over a cell of the grid."""
-    book = make_book(20_000, expiry="2026-01-28T12:00:00")
+@pytest.mark.parametrize("contracts", [20_000, -20_000])
+def test_a_settlement_during_the_run_is_as_exact_as_the_close(contracts: float) -> None:
+    """A contract that expires at noon: a step at its strike then, and nothing left of it afterwards."""
+    book = make_book([contracts, 1_000.0], expiry=["2026-01-28T12:00:00", LATER[0]])
     table, positions, schedule = make_table(book, 3.0, STEPS, max_nodes=448)
-    cell = (table.nodes[1] - table.nodes[0]) * SPOT
-    assert 0.1 * cell < table_error(table, positions, schedule, SPOT) <= 2.1 * cell
+    noon = int(np.flatnonzero(schedule.minutes == 150.0)[0]) - 1
+    assert np.flatnonzero(table.kind == SETTLE).tolist() == [noon, STEPS - 1]
+    nodes, delta = (a[table.settlement[noon], -1] for a in (table.settle_nodes, table.settle_delta))
+    at = np.flatnonzero(nodes == np.log(7000.0))
+    assert delta[at[-1]] - delta[at[0]] == pytest.approx(100.0 * contracts)
+    later = table.delta[noon + 1]
+    assert np.ptp(later) <= 100.0 * 1_000.0 < 0.1 * np.ptp(table.delta[noon - 1])
+    assert table_error(table, positions, schedule, SPOT) < (1e-3 if contracts > 0 else 0.02)
 
 
 def test_start_of_the_table() -> None:

@@ -1,0 +1,135 @@
+"""One step of the static map: a fixed book, hedged continuously, under linear permanent impact.
+
+    x + c D(t, eˣ) = X_t + shift
+
+The shift is c D(0, S₀) until contracts settle inside the run; when their hedges are handed back at the
+settlement price, it falls by their share, so that the price does not move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gammawall.sim.clearing import first_root, inverse_lookup
+from gammawall.sim.ledger import Ledger, hand_over, post
+from gammawall.sim.noise import LEAD_IN, normals
+from gammawall.sim.rows import value_at
+from gammawall.sim.table import HedgeTable
+
+__all__ = ["FixedRow", "FixedState", "fixed_step"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FixedRow:
+    """One step of the per-step arrays of `HedgeTable`."""
+
+    delta: Any
+    slope: Any
+    kind: Any
+    settlement: Any
+    inverse: Any
+    bridge: Any
+    """standard deviation of the fundamental price over the step, for the lead-in"""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FixedState:
+    """What a path carries besides its price; [P]."""
+
+    shift: Any
+    delta: Any
+    """D at the last price and instant, of the contracts that live on"""
+    ledger: Ledger
+
+
+def fixed_step(
+    table: HedgeTable,
+    row: FixedRow,
+    state: FixedState,
+    last: Any,
+    begin: Any,
+    fundamental: Any,
+    seed: Any,
+    paths: Any,
+    fee_rate: Any,
+    number: Any,
+    *,
+    unwind: bool,
+):
+    """Clear one step.
+
+    Args:
+        table, row: the book.
+        state: before the step.
+        last: log price, [P].
+        begin, fundamental: fundamental log price before and after the step, [P].
+        seed, paths: for the random numbers of the lead-in.
+        fee_rate: share of the traded value.
+        number: of the step, for the random numbers of the lead-in.
+        unwind: whether hedges of settled contracts are unwound in the market.
+
+    Returns:
+        New state, log price, feedback, status, [P] each, and flows [3, P] as in `stepped`.
+    """
+    c, y = table.impact, fundamental + state.shift
+
+    def look_up():
+        x, d, g, status = inverse_lookup(y, table.y_first, table.y_width, row.inverse, c)
+        return x, d, d, g, status, value_at(table.nodes, row.delta, row.slope, last)
+
+    def search():
+        x, d, g, status = first_root(y, last, table.nodes, row.delta, row.slope, c)
+        return x, d, d, g, status, value_at(table.nodes, row.delta, row.slope, last)
+
+    def settle():
+        arrays = [a[row.settlement] for a in (table.settle_nodes, table.settle_delta, table.settle_slope)]
+        x, d, status = _settle(
+            table, arrays, row.bridge, begin, fundamental, state.shift, last, seed, paths, number
+        )
+        living = value_at(table.nodes, row.delta, row.slope, x)
+        # The feedback of a settling strike is infinite, so the last reading is the one before.
+        # Straight between nodes, which is enough to split flows.
+        standing = jnp.interp(last, arrays[0][-1], arrays[1][-1])
+        return x, d, living, jnp.zeros_like(x), status, standing
+
+    branches = [look_up, search, settle]
+    x, d, living, feedback, status, standing = jax.lax.switch(row.kind, branches)
+    flows = jnp.stack([state.delta - d, standing - d, state.delta - standing])
+    ledger = post(state.ledger, flows[:1], last, last + (fundamental - begin), x, fee_rate)
+    shift = state.shift
+    if not unwind:
+        shift = shift - c * (d - living)
+        ledger = hand_over(ledger, (d - living)[None], jnp.exp(x))
+    return FixedState(shift, living, ledger), x, feedback, status, flows
+
+
+def _settle(table: HedgeTable, arrays, bridge, begin, end, shift, x, seed, paths, number):
+    """Clear at the instants of the lead-in and at the settlement; the worst status of them counts.
+
+    The fundamental price inside the step is a Brownian bridge: from time left τ to ρτ, mean
+    X_T + ρ(X − X_T) and variance σ²τ ρ(1 − ρ).
+    """
+    left, none = table.settle_left, jnp.zeros(1)
+    count = left.shape[0] + 1
+    shocks = normals(seed, LEAD_IN, paths, count, section=number)
+    before, after = jnp.concatenate([none + 1.0, left]), jnp.concatenate([left, none])
+    ratio = after / before
+    spreads = bridge * jnp.sqrt(before * ratio * (1.0 - ratio))
+
+    def step(carry, inputs):
+        between, x, _, worst = carry
+        z, pull, width, nodes, row_delta, row_slope = inputs
+        between = end + pull * (between - end) + width * z
+        x, delta, _, status = first_root(between + shift, x, nodes, row_delta, row_slope, table.impact)
+        return (between, x, delta, jnp.maximum(worst, status)), None
+
+    rows = (shocks, ratio, spreads, *arrays)
+    start = (begin, x, jnp.zeros_like(x), jnp.zeros(x.shape, jnp.int32))
+    (_, x, delta, status), _ = jax.lax.scan(step, start, rows)
+    return x, delta, status

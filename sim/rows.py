@@ -1,0 +1,160 @@
+"""The book's delta as a function of price inside the step loop: from the table, or contract by contract.
+
+Both give, for one instant, the delta of the contracts that live on and of those that settle there. A settled
+strike is a ramp of `RAMP` in log price, which keeps every function continuous; a price inside it stands at
+the strike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gammawall.sim.clearing import cubic, hermite
+from gammawall.sim.exact import Positions, settled_delta
+from gammawall.sim.table import HedgeTable
+from gammawall.surfaces.normal import norm_cdf
+
+__all__ = ["RAMP", "LineRows", "TableRows", "line_rows", "strides", "table_rows", "value_at"]
+
+RAMP = 1e-9
+"""Width of a settled strike in log price: 7 millionths of an index point at 7,000."""
+
+_STRIDE = 0.25
+"""The walk to a balance looks at prices this far apart, in units of the sharpest σ√τ alive."""
+
+
+def value_at(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
+    """Cubic between uniform nodes; straight on beyond them. [G], [G], [G], [P] → [P]."""
+    width = nodes[1] - nodes[0]
+    cell = jnp.clip(((x - nodes[0]) / width).astype(jnp.int32), 0, nodes.shape[0] - 2)
+    u = (x - nodes[cell]) / width
+    inside = jnp.clip(u, 0.0, 1.0)
+    value, rate = cubic(
+        hermite(delta[cell], delta[cell + 1], slope[cell] * width, slope[cell + 1] * width), inside
+    )
+    return value + (u - inside) * rate
+
+
+def ramp(x: Any, strike: Any) -> Any:
+    """0 below the strike, 1 above it, straight across `RAMP`."""
+    return jnp.clip((x - strike) / RAMP + 0.5, 0.0, 1.0)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TableRows:
+    """Interpolated deltas, for a book of any size."""
+
+    nodes: Any
+    """[G]"""
+    delta: Any
+    """[N + 1, G]; within the loop the two rows of a step, [2, G]"""
+    slope: Any
+    strikes: Any
+    """log strikes that settle, ascending and padded with inf, [N or fewer, J]; one row within the loop"""
+    below: Any
+    """jumps of D summed over the strikes before each, less all puts, same shape"""
+    jump: Any
+
+    def living(self, x: Any, now: int = 1) -> Any:
+        """D of the contracts that live beyond this instant (now = 1) or the one before (0)."""
+        return value_at(self.nodes, self.delta[now], self.slope[now], x)
+
+    def settling(self, x: Any) -> Any:
+        """D of the contracts that settle at this instant."""
+        j = jnp.maximum(jnp.searchsorted(self.strikes, x + 0.5 * RAMP, side="right") - 1, 0)
+        strike = self.strikes[j]
+        passed = jnp.where(jnp.isfinite(strike), ramp(x, jnp.where(jnp.isfinite(strike), strike, 0.0)), 0.0)
+        return self.below[j] + self.jump[j] * passed
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LineRows:
+    """Every line of the book summed: exact at any distance from settlement, for books of a few strikes.
+
+    D = Σ units·factor·Φ((x + shift − ln K)/s + s/2) − puts·factor
+    """
+
+    strikes: Any
+    """ln K ascending, [J]"""
+    units: Any
+    """[J], or one column per path, [J, P]"""
+    puts: Any
+    spread: Any
+    """s, 0 where nothing lives, [N + 1, J]; within the loop the two rows of a step, [2, J]"""
+    shift: Any
+    factor: Any
+    """0 where the line does not live beyond the instant"""
+    settles: Any
+    """whether the line settles at this instant, [N, J]; one row within the loop"""
+
+    def living(self, x: Any, now: int = 1) -> Any:
+        s, shift, factor = self.spread[now], self.shift[now], self.factor[now]
+        safe = jnp.where(s > 0.0, s, 1.0)[:, None]
+        d = (x[None, :] + (shift - self.strikes)[:, None]) / safe + 0.5 * safe
+        return jnp.sum((self._units * norm_cdf(d) - self._puts) * factor[:, None], axis=0)
+
+    def settling(self, x: Any) -> Any:
+        passed = ramp(x[None, :], self.strikes[:, None])
+        return jnp.sum((self._units * passed - self._puts) * self.settles[:, None], axis=0)
+
+    @property
+    def _units(self) -> Any:
+        return self.units if self.units.ndim == 2 else self.units[:, None]
+
+    @property
+    def _puts(self) -> Any:
+        return self.puts if self.puts.ndim == 2 else self.puts[:, None]
+
+
+def table_rows(table: HedgeTable, start: tuple[np.ndarray, np.ndarray], positions: Positions) -> TableRows:
+    """The table of a fixed book as rows for the step loop; `start`: D and dD/dx at instant 0 on its nodes."""
+    steps = table.delta.shape[0]
+    settled = [settled_delta(positions, k) for k in range(1, steps + 1)]
+    most = max(1, *(strikes.size for strikes, _ in settled))
+    strikes, below, jump = np.full((steps, most), np.inf), np.zeros((steps, most)), np.zeros((steps, most))
+    for k, (at, size) in enumerate(settled):
+        strikes[k, : at.size], jump[k, : at.size] = at, size
+        below[k] = -positions.puts[positions.settles(k + 1)].sum()
+        below[k, : at.size] += np.concatenate([[0.0], np.cumsum(size)[:-1]]) if at.size else 0.0
+    return TableRows(
+        nodes=table.nodes,
+        delta=np.concatenate([start[0], table.delta]),
+        slope=np.concatenate([start[1], table.slope]),
+        strikes=strikes,
+        below=below,
+        jump=jump,
+    )
+
+
+def line_rows(positions: Positions) -> LineRows:
+    """The lines of a book as rows for the step loop."""
+    order = np.argsort(positions.log_strike, kind="stable")
+    group = positions.group[order]
+    instants = np.arange(positions.variance_left.shape[1])
+    left = positions.time_left[group].T
+    lives = instants[:, None] < positions.settle_step[group]
+    return LineRows(
+        strikes=positions.log_strike[order],
+        units=positions.units[order],
+        puts=positions.puts[order],
+        spread=np.where(lives, positions.total_vol[order] * np.sqrt(positions.variance_left[group].T), 0.0),
+        shift=positions.log_carry[order] * left,
+        factor=np.where(lives, np.exp(positions.log_factor[order] * left), 0.0),
+        settles=(instants[1:, None] == positions.settle_step[group]).astype(float),
+    )
+
+
+def strides(positions: Positions, low: float, high: float) -> np.ndarray:
+    """How far apart the walk looks at prices in each step, log price, [N]."""
+    inside = (positions.log_strike > low) & (positions.log_strike < high) & (positions.units != 0.0)
+    left = positions.variance_left[positions.group[inside], 1:]
+    spread = positions.total_vol[inside, None] * np.sqrt(np.where(left > 0.0, left, np.inf))
+    widest = (high - low) / 8.0
+    return np.minimum(_STRIDE * spread.min(axis=0, initial=np.inf), widest)
