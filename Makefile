@@ -21,8 +21,13 @@ test-all: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 tests
 	@$(if $(OTHER),echo "everything once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 tests)
 
-bench: .venv/.ready
+bench: .venv/.ready .venv/.peers
 	@$(BIN)/python bench/run.py
+
+# The libraries it compares with, where they can be had; without them the bench says so and goes on.
+.venv/.peers: .venv/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt \
+	  --editable '.[bench]' && touch $@ || echo "the peers could not be installed"
 
 lint: .venv/.ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

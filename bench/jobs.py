@@ -167,13 +167,12 @@ def path_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
 
 def _table_lines(market: sim.Market, steps: int, quick: bool) -> Iterator[Line]:
     schedule = make_schedule(market, steps)
+    reach = sim.GBM(0.12).log_range(schedule, 7000.0)
     for count in (1_000, 24_000):
         positions = prepare_positions(_book(count, count // 50), market, schedule)
         first, seconds, spread = timed(
             lambda p=positions: (
-                build_table(
-                    p, schedule, np.log(7000.0), 0.12 / np.sqrt(252), 0.0, 2.1e-9, sim.SimConfig()
-                ).inverse
+                build_table(p, schedule, float(np.log(7000.0)), reach, 2.1e-9, sim.SimConfig()).inverse
             ),
             least_runs=3,
         )
@@ -186,8 +185,8 @@ def _table_lines(market: sim.Market, steps: int, quick: bool) -> Iterator[Line]:
 def _c_paths(limit: CLimit, book: Book, market: sim.Market, count: int, steps: int) -> float:
     schedule = make_schedule(market, steps)
     positions = prepare_positions(book, market, schedule)
-    c, v = 3e-13 * 7000.0, 0.12 / np.sqrt(252)
-    table = build_table(positions, schedule, float(np.log(7000.0)), v, -0.5 * v * v, c, sim.SimConfig())
+    c, v, reach = 3e-13 * 7000.0, 0.12 / np.sqrt(252), sim.GBM(0.12).log_range(schedule, 7000.0)
+    table = build_table(positions, schedule, float(np.log(7000.0)), reach, c, sim.SimConfig())
     rows = np.ascontiguousarray(table.inverse[np.minimum(np.arange(steps), steps - 2)])
     numbers = (
         float(table.y_first),

@@ -1,7 +1,8 @@
 """Speed against the limit of this machine, measured in the same run: ``python bench/run.py [--json FILE]``.
 
 Runs where only jax, NumPy, pandas and SciPy are installed; the C loops need a compiler and are skipped, with
-a word, where there is none. Every line is the median of repeated runs, compilation apart.
+a word, where there is none; so is the comparison with other libraries (``pip install -e '.[bench]'``). Every
+line is the median of repeated runs, compilation apart.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import jax
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+# The root is for tests/vol_points.py, the points that the tests and the comparison share.
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 try:
     import gammawall.surfaces  # noqa: F401
 except ImportError:
@@ -29,6 +31,7 @@ except ImportError:
 from climit import CLimit  # noqa: E402
 from jobs import exposure_lines, greek_lines, path_lines, vol_lines  # noqa: E402
 from measure import Line  # noqa: E402
+from peers import HEADER, VolRecord, greek_peer_lines, missing_peers, vol_records  # noqa: E402
 
 
 def main() -> None:
@@ -47,8 +50,24 @@ def main() -> None:
         for line in job(limit, quick=chosen.quick):
             lines.append(line)
             print(_row(line, earlier), flush=True)
+    vols = _beside_peers(lines, earlier, quick=chosen.quick)
     if chosen.json:
-        Path(chosen.json).write_text(json.dumps(_record(lines), indent=1) + "\n", encoding="utf-8")
+        Path(chosen.json).write_text(json.dumps(_record(lines, vols), indent=1) + "\n", encoding="utf-8")
+
+
+def _beside_peers(lines: list[Line], earlier: dict[str, float], *, quick: bool) -> list[VolRecord]:
+    # Last: importing some of them changes jax's settings for the process.
+    if missing := missing_peers():
+        print(f"not compared with {', '.join(missing)}: not installed (pip install -e '.[bench]')")
+    for line in greek_peer_lines(quick=quick):
+        lines.append(line)
+        print(_row(line, earlier), flush=True)
+    print(HEADER)
+    vols: list[VolRecord] = []
+    for record in vol_records(quick=quick):
+        vols.append(record)
+        print(record.row(), flush=True)
+    return vols
 
 
 def _row(line: Line, earlier: dict[str, float]) -> str:
@@ -66,7 +85,7 @@ def _earlier(path: str | None) -> dict[str, float]:
     return {line["name"]: line["ns"] for line in json.loads(Path(path).read_text(encoding="utf-8"))["lines"]}
 
 
-def _record(lines: list[Line]) -> dict[str, Any]:
+def _record(lines: list[Line], vols: list[VolRecord]) -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,6 +94,7 @@ def _record(lines: list[Line]) -> dict[str, Any]:
         "machine": platform.machine(),
         "versions": {"python": platform.python_version(), "jax": jax.__version__, "numpy": np.__version__},
         "lines": [vars(line) | {"ns": line.ns, "ratio": line.ratio} for line in lines],
+        "implied_vols": [vars(record) for record in vols],
     }
 
 

@@ -10,8 +10,9 @@ from gammawall.surfaces.book import Book
 from gammawall.surfaces.chain import OptionChain
 from gammawall.surfaces.exposures import Exposures, exposures
 from gammawall.surfaces.levels import Level, levels
+from gammawall.surfaces.smile import vendor_vol_report
 
-__all__ = ["exposure_record"]
+__all__ = ["exposure_record", "rows_of"]
 
 
 def exposure_record(
@@ -23,7 +24,7 @@ def exposure_record(
         book: dealers' positions.
         exposed: its exposures, if at hand.
         chain: the quotes the book came from, for the report of what was read.
-        tables: whether to include the rows by strike and by expiry.
+        tables: whether to include the rows by strike and by expiry, and the vendor's vols beside our own.
 
     Contracts of the chain without a position or a usable vol, or expired by the book's time, are counted as
     ``not_in_book``.
@@ -39,12 +40,15 @@ def exposure_record(
         "zero_gamma": list(found.zero_gamma),
         **{name: None if level is None else level.strike for name, level in named.items()},
         "max_pain": found.max_pain,
+        "missing": {n.replace("abs_gamma", "abs_gamma_strike"): why for n, why in found.missing.items()},
         "confidence": {name: _confidence(level) for name, level in named.items()},
         "report": _report(book, chain),
     }
     if tables:
-        record["by_expiry"] = _rows(exposed.by_expiry.reset_index())
-        record["by_strike"] = _rows(exposed.by_strike.reset_index())
+        record["by_expiry"] = rows_of(exposed.by_expiry.reset_index())
+        record["by_strike"] = rows_of(exposed.by_strike.reset_index())
+        if chain is not None:
+            record["report"]["vendor_vols"] = rows_of(vendor_vol_report(chain))
     return record
 
 
@@ -74,7 +78,8 @@ def _report(book: Book, chain: OptionChain | None) -> dict[str, Any]:
     return report
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as plain data, times in ISO form."""
     times = [name for name in frame if isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
     plain = frame.assign(**{name: [t.isoformat() for t in frame[name]] for name in times})
     return plain.to_dict("records")

@@ -141,9 +141,7 @@ def _conventions_table(chain: OptionChain) -> Table:
                 f"{convention}, {size}",
                 number_text(r["gex_usd_per_1pct"] / USD_BN),
                 number_text(r["vex_usd_per_vol_point"] / USD_BN),
-                level_text(r["zero_gamma"]),
-                level_text(r["call_wall"]),
-                level_text(r["put_wall"]),
+                *_level_cells(r),
             ]
         )
     columns = [
@@ -163,6 +161,10 @@ def _conventions_table(chain: OptionChain) -> Table:
     )
 
 
+def _level_cells(row: pd.Series) -> list[str]:
+    return [level_text(row[name]) for name in ("zero_gamma", "call_wall", "put_wall")]
+
+
 def _removal_table(book: Book) -> Table:
     frame = expiry_removal(book)
     names = {
@@ -174,9 +176,7 @@ def _removal_table(book: Book) -> Table:
         [
             names[str(stage)],
             number_text(r["gex_usd_per_1pct"] / USD_BN),
-            level_text(r["zero_gamma"]),
-            level_text(r["call_wall"]),
-            level_text(r["put_wall"]),
+            *_level_cells(r),
         ]
         for stage, r in frame.iterrows()
     ]
@@ -191,5 +191,11 @@ def _notes(chain: OptionChain, record: dict[str, Any]) -> list[str]:
         f"Open interest is there for {read['open_interest_coverage']:.0%} of the contracts.",
         "Vols come from: " + ", ".join(f"{k} {v:,}" for k, v in read["vol_sources"].items()) + ".",
     ]
+    notes += [f"No {name.replace('_', ' ')}: {reason}." for name, reason in record["missing"].items()]
+    compared = [row for row in read.get("vendor_vols", []) if row["compared"]]
+    if compared:
+        count = sum(row["compared"] for row in compared)
+        middle = number_text(np.median([row["median_vol_points"] for row in compared]))
+        notes.append(f"Vendor's vols less ours of {count:,} mids: {middle} vol points at the median expiry.")
     notes += [f"Dropped: {count:,} {reason}." for reason, count in read["dropped"].items()]
     return notes + list(chain.report.notes)

@@ -9,103 +9,109 @@ import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.chain_figures import error_by_expiry, smiles, surface_3d
-from gammawall.scenarios.page import Page, Picture, Table
+from gammawall.scenarios.exposed import rows_of
+from gammawall.scenarios.page import Page, Picture, Table, level_text, number_text
 from gammawall.surfaces.arbitrage import ArbitrageReport, check_arbitrage
 from gammawall.surfaces.chain import OptionChain
-from gammawall.surfaces.fit import SurfaceFit, fit_surface
+from gammawall.surfaces.fit import MODELS, SurfaceFit, fit_surface
 from gammawall.surfaces.forwards import imply_forwards
-from gammawall.surfaces.smile import quote_bands
+from gammawall.surfaces.smile import quote_bands, vendor_vol_report
 
 __all__ = ["surface_report"]
 
+_NAMES = {"essvi": "eSSVI", "svi": "SVI"}
 _REACH_SD = np.linspace(-3.0, 3.0, 61)
 
 
 def surface_report(chain: OptionChain) -> tuple[dict[str, Any], str]:
     """Fit both models to a chain and audit them: a record and the text of an HTML page."""
-    fits = {model: fit_surface(chain, model) for model in ("essvi", "svi")}
+    fits = {model: fit_surface(chain, model) for model in MODELS}
     audits = {model: check_arbitrage(fit.surface) for model, fit in fits.items()}
+    forwards = imply_forwards(chain)
+    vendor = vendor_vol_report(chain, forwards)
     record = {
         "spot": chain.spot,
         "as_of": chain.as_of.isoformat(),
         "models": {model: _fit_record(fits[model], audits[model]) for model in fits},
+        "vendor_vols": rows_of(vendor),
     }
-    essvi = fits["essvi"]
-    years = np.asarray(essvi.surface.years, float)
-    spread = np.sqrt(np.asarray(essvi.surface.total_variance(np.zeros_like(years), years)))
-    vol = np.sqrt(
-        np.asarray(essvi.surface.total_variance(spread[:, None] * _REACH_SD, years[:, None])) / years[:, None]
-    )
-    reports = {model: fit.report for model, fit in fits.items()}
-    bands = quote_bands(chain, imply_forwards(chain))
-    bands, curves = _smile_data(bands, fits)
-    medians = {m: float(np.nanmedian(r["rmse_vol_points"].to_numpy(float))) for m, r in reports.items()}
+    medians = {m: float(np.nanmedian(f.report["rmse_vol_points"].to_numpy(float))) for m, f in fits.items()}
     free = "free of static arbitrage" if audits["essvi"].is_free else "NOT free of static arbitrage"
-    pictures = {
+    page = Page(
+        title=f"Vol surface at {chain.as_of:%Y-%m-%d %H:%M}",
+        kicker=Path(chain.report.path).name or "quotes",
+        headline=(
+            f"One eSSVI surface through {len(fits['essvi'].surface.years)} expiries, {free} on a dense grid, "
+            f"misses the mids by {medians['essvi']:.2f} vol points at the median expiry; SVI slices by "
+            f"{medians['svi']:.2f}."
+        ),
+        tiles=_tiles(fits, audits, medians),
+        pictures=_pictures(fits, quote_bands(chain, forwards)),
+        layout=[["surface", "errors"], ["smiles"]],
+        tables=[_fit_table(fits), _audit_table(audits), _vendor_table(vendor)],
+        notes=list(chain.report.notes),
+    )
+    return record, page.html()
+
+
+def _tiles(
+    fits: dict[str, SurfaceFit], audits: dict[str, ArbitrageReport], medians: dict[str, float]
+) -> list[tuple[str, str, str]]:
+    fitted, listed = len(fits["essvi"].surface.years), len(fits["essvi"].report)
+    return [
+        ("expiries fitted", f"{fitted}", f"of {listed}"),
+        *((f"median error, {_NAMES[m]}", f"{medians[m]:.2f} vol points", "") for m in fits),
+        *(
+            (f"arbitrage, {_NAMES[m]}", "none" if a.is_free else "found", f"{a.points:,} points")
+            for m, a in audits.items()
+        ),
+    ]
+
+
+def _pictures(fits: dict[str, SurfaceFit], bands: pd.DataFrame) -> dict[str, Picture]:
+    surface = fits["essvi"].surface
+    years = np.asarray(surface.years, float)
+    spread = np.sqrt(np.asarray(surface.total_variance(np.zeros_like(years), years)))
+    variance = np.asarray(surface.total_variance(spread[:, None] * _REACH_SD, years[:, None]))
+    return {
         "surface": Picture(
             "The eSSVI surface",
             "Drag to turn.",
             "Vol over moneyness and time.",
-            surface_3d(_REACH_SD, years, vol),
+            surface_3d(_REACH_SD, years, np.sqrt(variance / years[:, None])),
         ),
         "errors": Picture(
             "Error by expiry",
             "Root mean square of model vol minus mid vol, out-of-the-money quotes within ±3 standard "
             "deviations of the forward.",
             "Fit error by expiry.",
-            error_by_expiry(reports),
+            error_by_expiry({model: fit.report for model, fit in fits.items()}),
         ),
         "smiles": Picture(
             "Smiles",
             "Bars: bid to ask. Lines: the two models.",
             "Smiles of several expiries.",
-            smiles(bands, curves),
+            smiles(*_smile_data(bands, fits)),
             height=560,
         ),
     }
-    tiles = [
-        ("expiries fitted", f"{len(years)}", f"of {len(essvi.report)}"),
-        ("median error, eSSVI", f"{medians['essvi']:.2f} vol points", ""),
-        ("median error, SVI", f"{medians['svi']:.2f} vol points", ""),
-        (
-            "arbitrage, eSSVI",
-            "none" if audits["essvi"].is_free else "found",
-            f"{audits['essvi'].points:,} points",
-        ),
-        ("arbitrage, SVI", "none" if audits["svi"].is_free else "found", f"{audits['svi'].points:,} points"),
-    ]
-    page = Page(
-        title=f"Vol surface at {chain.as_of:%Y-%m-%d %H:%M}",
-        kicker=Path(chain.report.path).name or "quotes",
-        headline=(
-            f"One eSSVI surface through {len(years)} expiries, {free} on a dense grid, misses the mids by "
-            f"{medians['essvi']:.2f} vol points at the median expiry; SVI slices by {medians['svi']:.2f}."
-        ),
-        tiles=tiles,
-        pictures=pictures,
-        layout=[["surface", "errors"], ["smiles"]],
-        tables=[_fit_table(reports), _audit_table(audits)],
-        notes=list(chain.report.notes),
-    ).html()
-    return record, page
 
 
 def _fit_record(fit: SurfaceFit, audit: ArbitrageReport) -> dict[str, Any]:
-    table = fit.report.assign(expiry=[t.isoformat() for t in fit.report["expiry"]])
     checks = {name: vars(getattr(audit, name)) for name in ("butterfly", "calendar", "lee")}
     return {
-        "by_expiry": table.to_dict("records"),
+        "by_expiry": rows_of(fit.report),
         "arbitrage_free": audit.is_free,
         "audit": checks,
         "loss": fit.loss,
     }
 
 
-def _fit_table(reports: dict[str, pd.DataFrame]) -> Table:
-    rows = []
-    joined = reports["essvi"].assign(**{f"svi_{c}": reports["svi"][c] for c in ("rmse_vol_points", "inside")})
+def _fit_table(fits: dict[str, SurfaceFit]) -> Table:
+    rows, svi = [], fits["svi"].report
+    joined = fits["essvi"].report.assign(**{f"svi_{c}": svi[c] for c in ("rmse_vol_points", "inside")})
     for _, r in joined.iterrows():
-        label = f"{r['expiry']:%Y-%m-%d %H:%M} {r['root']}"
+        label = _label(r)
         if str(r["reason"]):
             rows.append([label, str(r["quotes"]), str(r["reason"]), "", "", "", ""])
             continue
@@ -145,6 +151,26 @@ def _audit_table(audits: dict[str, ArbitrageReport]) -> Table:
     )
 
 
+def _vendor_table(vendor: pd.DataFrame) -> Table:
+    rows = [
+        [
+            _label(r),
+            f"{r['compared']:,}",
+            number_text(r["median_vol_points"]),
+            number_text(r["worst_vol_points"]),
+            level_text(r["worst_strike"]),
+        ]
+        for _, r in vendor.iterrows()
+    ]
+    columns = ["expiry", "compared", "median", "worst", "at strike"]
+    note = "Vendor vol minus our own of the same out-of-the-money mid, vol points."
+    return Table("vendor", "The vendor's vols beside our own", columns, rows, note)
+
+
+def _label(row: pd.Series) -> str:
+    return f"{row['expiry']:%Y-%m-%d %H:%M} {row['root']}"
+
+
 def _smile_data(
     bands: pd.DataFrame, fits: dict[str, SurfaceFit]
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
@@ -163,5 +189,5 @@ def _smile_data(
     curves = {}
     for model, fit in fits.items():
         vol = np.sqrt(np.asarray(fit.surface.total_variance(k, t)) / t)
-        curves["eSSVI" if model == "essvi" else "SVI"] = bands[["expiry", "strike"]].assign(vol=vol)
+        curves[_NAMES[model]] = bands[["expiry", "strike"]].assign(vol=vol)
     return bands, curves

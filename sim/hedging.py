@@ -54,7 +54,7 @@ class HedgingPolicy(Protocol):
 
     def numbers(self, schedule: Schedule, spot: float) -> Numbers: ...
 
-    def trade(self, numbers: dict[str, Any], hedge: Any, view: View, x: Any) -> Any: ...
+    def trade(self, numbers: Numbers, hedge: Any, view: View, x: Any) -> Any: ...
 
 
 def _check_fraction(fraction: float) -> None:
@@ -79,7 +79,7 @@ class Clearing:
         return {"fraction": np.float64(self.fraction)}
 
     @staticmethod
-    def trade(numbers: dict[str, Any], hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
         return -(numbers["fraction"] * view.delta(x) + hedge)
 
 
@@ -94,35 +94,45 @@ class NoHedging:
         return {}
 
     @staticmethod
-    def trade(numbers: dict[str, Any], hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
         return jnp.zeros_like(x)
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Hedging by the clock, one step late: every interval the hedge is set to −D at the last price seen.
+    """Hedging by the clock: every interval the hedge is set to −D at a price that the trade then moves.
 
-        r_k = ε_k − g r_{k−1} for constant feedback g and one rebalance a step (model.md, section 3.4)
+        r_k = ε_k − g r_{k−1} for constant feedback g, one rebalance a step and lag 1 (model.md, section 3.4)
 
     Args:
         minutes: trading minutes between rebalances; every step when shorter than one.
+        lag: steps between the price that is hedged and the trade: 1, the price at the end of the last step; or
+            0, the price of this step before anyone trades.
         fraction: share of the book that is hedged, in [0, 1].
     """
 
     minutes: float = 1.0
+    lag: int = 1
     fraction: float = 1.0
     self_consistent: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
         check_number("minutes", self.minutes, self.minutes > 0.0, "positive")
+        if self.lag not in (0, 1):
+            raise InputError(f"lag must be 0 or 1 step; got {self.lag!r}")
 
     def numbers(self, schedule: Schedule, spot: float) -> Numbers:
-        return {"fraction": np.float64(self.fraction), "tick": schedule.marks(self.minutes)}
+        return {
+            "fraction": np.float64(self.fraction),
+            "tick": schedule.marks(self.minutes),
+            "late": np.float64(self.lag),
+        }
 
     @staticmethod
-    def trade(numbers: dict[str, Any], hedge: Any, view: View, x: Any) -> Any:
-        return jnp.where(numbers["tick"], -(numbers["fraction"] * view.known_delta + hedge), 0.0)
+    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
+        seen = jnp.where(numbers["late"] > 0.0, view.known_delta, view.delta(view.price))
+        return jnp.where(numbers["tick"], -(numbers["fraction"] * seen + hedge), 0.0)
 
 
 @dataclass(frozen=True)
@@ -171,7 +181,7 @@ class Band:
         }
 
     @staticmethod
-    def trade(numbers: dict[str, Any], hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
         gamma = numbers["fraction"] * view.gamma
         optimal = jnp.cbrt(numbers["cost_over_aversion"] * jnp.exp(view.price) * gamma * gamma)
         gap = numbers["fraction"] * view.delta(x) + hedge
@@ -200,7 +210,7 @@ class CharmOnly:
         return {"fraction": np.float64(self.fraction)}
 
     @staticmethod
-    def trade(numbers: dict[str, Any], hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
         return -numbers["fraction"] * (view.delta(x) - view.delta_before(x))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from gammawall.sim.types import Market
-from gammawall.surfaces.clock import NEW_YORK, is_session, session_bounds, to_new_york
+from gammawall.surfaces.clock import NEW_YORK, to_new_york
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.sessions import session_table
 
 __all__ = ["Schedule", "make_schedule"]
 
@@ -95,7 +96,7 @@ def make_schedule(
     """
     if geometric is not None and not 0.0 < geometric <= 0.5:
         raise InputError(f"geometric must be a share of the time left in (0, 0.5]; got {geometric:g}")
-    sessions = _sessions(market.start, market.close)
+    sessions = _sessions(market)
     lengths = np.array([(b - a).total_seconds() for a, b in sessions])
     if not 1 <= lengths.size <= steps:
         raise InputError(
@@ -149,16 +150,15 @@ def _ns(when: pd.Timestamp) -> int:
     return int(when.as_unit("ns").value)
 
 
-def _sessions(start: pd.Timestamp, close: pd.Timestamp) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """The parts of trading sessions that lie inside a window."""
-    parts = []
-    for day in pd.date_range(start.normalize(), close.normalize(), freq="D"):
-        if not is_session(day):
-            continue
-        first, last = session_bounds(day)
-        if max(first, start) < min(last, close):
-            parts.append((max(first, start), min(last, close)))
-    return parts
+def _sessions(market: Market) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """The parts of trading sessions, by the calendar of the market's clock, that lie inside its window."""
+    table = session_table(market.clock.calendar)  # pyright: ignore[reportArgumentType]
+    first, last = np.maximum(table.opens, _ns(market.start)), np.minimum(table.closes, _ns(market.close))
+    inside = first < last
+    opens, closes = (
+        pd.DatetimeIndex(ns[inside], tz="UTC").tz_convert(NEW_YORK).as_unit("ns") for ns in (first, last)
+    )
+    return list(zip(opens, closes, strict=True))
 
 
 def _shares(steps: int, lengths: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from gammawall.surfaces.bachelier import bachelier_greeks, bachelier_price
 from gammawall.surfaces.black import Greeks, black_greeks, black_price
 from gammawall.surfaces.book import Book, ChainTerms, chain_terms, dealer_book
 from gammawall.surfaces.chain import ChainReport, OptionChain, read_chain
-from gammawall.surfaces.clock import VarianceClock
+from gammawall.surfaces.clock import VarianceClock, calendar_changes
 from gammawall.surfaces.confidence import bootstrap_levels
 from gammawall.surfaces.convention_report import convention_report
 from gammawall.surfaces.conventions import CONVENTIONS, SIZES, ShareRule, Shares, SignedFlow
@@ -23,6 +23,7 @@ from gammawall.surfaces.implied import ImpliedStatus, ImpliedVol, implied_vol
 from gammawall.surfaces.ladder import gex_heatmap, hedge_ladder
 from gammawall.surfaces.levels import Level, Levels, levels
 from gammawall.surfaces.rolloff import expiry_removal, snapshot_difference
+from gammawall.surfaces.spot_greeks import SpotGreeks, spot_greeks
 from gammawall.surfaces.svi import SviSurface
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "ShareRule",
     "Shares",
     "SignedFlow",
+    "SpotGreeks",
     "SurfaceFit",
     "SviSurface",
     "VarianceClock",
@@ -53,6 +55,7 @@ __all__ = [
     "black_greeks",
     "black_price",
     "bootstrap_levels",
+    "calendar_changes",
     "chain_terms",
     "check_arbitrage",
     "convention_report",
@@ -68,4 +71,5 @@ __all__ = [
     "levels",
     "read_chain",
     "snapshot_difference",
+    "spot_greeks",
 ]

@@ -19,9 +19,9 @@ from gammawall.surfaces.normal import norm_cdf, norm_pdf
 from gammawall.surfaces.normalised import normalised_black
 from gammawall.surfaces.precision import evaluate
 
-__all__ = ["Greeks", "black_greeks", "black_price", "log_moneyness", "price_and_greeks"]
+__all__ = ["ALLOWED", "Greeks", "black_greeks", "black_price", "log_moneyness", "price_and_greeks"]
 
-_ALLOWED = {
+ALLOWED = {
     "forward": ("finite and positive", lambda v: v > 0.0),
     "strike": ("finite and zero or positive", lambda v: v >= 0.0),
     "expiry": ("finite years, zero or negative once expired", anything),
@@ -101,7 +101,7 @@ def black_price(
         InputError: a concrete argument is NaN, infinite or out of range, or the shapes do not broadcast.
     """
     check_arguments(
-        _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
+        ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
     )
     return evaluate(_price_kernel, forward, strike, expiry, vol, rate, is_call)
 
@@ -116,7 +116,7 @@ def black_greeks(
     is left to differentiate, and NaN is never returned.
     """
     check_arguments(
-        _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
+        ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
     )
     return evaluate(_greeks_kernel, forward, strike, expiry, vol, rate, is_call)
 

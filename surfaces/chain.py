@@ -156,7 +156,8 @@ def read_chain(
         trade = raw.latest_trade
         hint = "" if trade is None else f"; its latest trade is of {trade:%Y-%m-%d %H:%M} New York"
         raise InputError(
-            f"{title} has no date line that can be read{hint}; give as_of= (and spot=, or it will be implied)"
+            f"{title} has no date line that can be read{hint}; give the date: as_of=… or --as-of … (and the "
+            "index level, or it will be implied: spot=… or --spot …)"
         )
     report = ChainReport(
         path=name,
@@ -223,7 +224,8 @@ def _assemble(
         notes.append(f"{dropped['expired']} contracts had expired by {as_of:%Y-%m-%d %H:%M} and are left out")
     if (twice | expired).all():
         raise InputError(
-            f"no live contract is left of {report.rows_read} at {as_of:%Y-%m-%d %H:%M} New York; check as_of"
+            f"no live contract is left of {report.rows_read} at {as_of:%Y-%m-%d %H:%M} New York; check the "
+            "date (as_of=… or --as-of …)"
         )
     order = {"expiry": True, "root": True, "strike": True, "is_call": False}
     quotes = quotes.loc[~(twice | expired), list(QUOTE_COLUMNS)]
@@ -244,7 +246,7 @@ def _assemble(
         "open interest unknown": int(np.sum(np.isnan(size))),
     }
     if quality["open interest unknown"] == len(quotes):
-        notes.append("there is no open interest at all: exposures need size='volume' or another source")
+        notes.append("there is no open interest at all: exposures need the size volume or another source")
     elif quality["open interest unknown"]:
         notes.append(f"{quality['open interest unknown']} contracts have no open interest: unknown, not 0")
     if spot is None:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, cast, overload
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
-from pandas.api.typing import NaTType
-from pandas.tseries.holiday import (
-    AbstractHolidayCalendar,
-    GoodFriday,
-    Holiday,
-    USLaborDay,
-    USMartinLutherKingJr,
-    USMemorialDay,
-    USPresidentsDay,
-    USThanksgivingDay,
-    nearest_workday,
-    sunday_to_monday,
-)
 
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.sessions import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    NEW_YORK,
+    Changes,
+    as_pairs,
+    calendar_changes,
+    calendar_day,
+    checked_changes,
+    session_table,
+    to_new_york,
+)
 from gammawall.surfaces.units import DAYS_PER_YEAR, SESSION_MINUTES, SESSIONS_PER_YEAR
 
 __all__ = [
@@ -33,6 +31,7 @@ __all__ = [
     "NEW_YORK",
     "PROFILES",
     "VarianceClock",
+    "calendar_changes",
     "calendar_years",
     "cumulative_profile",
     "expiry_instant",
@@ -41,114 +40,18 @@ __all__ = [
     "to_new_york",
 ]
 
-NEW_YORK = ZoneInfo("America/New_York")
-
 AM_SETTLED = frozenset({"SPX", "NDX", "RUT", "DJX", "VIX", "VIXW", "RUI", "RLG", "RLV", "MNX"})
 """Roots that settle on the opening prices of their expiry date; XSP, MRUT, XND and OEX do at the close."""
 
 PROFILES = ("flat", "u_shape")
 
-_FIRST_YEAR, _LAST_YEAR = 2004, 2100
-_OPEN, _CLOSE, _EARLY_CLOSE = 9 * 60 + 30, 16 * 60, 13 * 60  # minutes of the day
 _NS_PER_YEAR = DAYS_PER_YEAR * 86400e9
-_UNSCHEDULED_CLOSURES = (
-    "2004-06-11",
-    "2007-01-02",
-    "2012-10-29",
-    "2012-10-30",
-    "2018-12-05",
-    "2025-01-09",
-)
-
-
-class _NyseCalendar(AbstractHolidayCalendar):
-    # The holiday rules leave a New Year's Day that falls on a Saturday unobserved.
-    rules = [  # noqa: RUF012 - the base class declares it as a plain list
-        Holiday("New Year's Day", month=1, day=1, observance=sunday_to_monday),
-        USMartinLutherKingJr,
-        USPresidentsDay,
-        GoodFriday,
-        USMemorialDay,
-        Holiday("Juneteenth", month=6, day=19, start_date="2022-01-01", observance=nearest_workday),
-        Holiday("Independence Day", month=7, day=4, observance=nearest_workday),
-        USLaborDay,
-        USThanksgivingDay,
-        Holiday("Christmas", month=12, day=25, observance=nearest_workday),
-    ]
-
-
-class _Sessions(NamedTuple):
-    days: np.ndarray  # datetime64[D], one per session
-    opens: np.ndarray  # int64 ns since the epoch, UTC
-    closes: np.ndarray
-
-
-@lru_cache(maxsize=1)
-def _sessions() -> _Sessions:
-    first, last = pd.Timestamp(_FIRST_YEAR, 1, 1), pd.Timestamp(_LAST_YEAR, 12, 31)
-    holidays = _NyseCalendar().holidays(first, last).append(pd.DatetimeIndex(_UNSCHEDULED_CLOSURES))
-    every_day = np.arange(
-        first.to_datetime64().astype("M8[D]"), last.to_datetime64().astype("M8[D]") + np.timedelta64(1, "D")
-    )
-    days = every_day[np.is_busday(every_day, holidays=holidays.to_numpy().astype("M8[D]"))]
-    dates = pd.DatetimeIndex(days)
-    month, day, weekday = dates.month, dates.day, dates.day_of_week
-    # The fourth Thursday is the 22nd to the 28th, so the day after it is a Friday from the 23rd to the 29th.
-    after_thanksgiving = (month == 11) & (weekday == 4) & (day >= 23) & (day <= 29)
-    # When the 24th or the 3rd is a Friday the holiday itself is observed on it: not a session, not listed.
-    eve = ((month == 12) & (day == 24)) | ((month == 7) & (day == 3))
-    early = np.asarray(after_thanksgiving | eve)
-    return _Sessions(days, _utc_ns(days, _OPEN), _utc_ns(days, np.where(early, _EARLY_CLOSE, _CLOSE)))
-
-
-def _utc_ns(days: np.ndarray, minute: int | np.ndarray) -> np.ndarray:
-    local = days.astype("M8[ns]") + np.asarray(minute, "m8[m]")
-    return pd.DatetimeIndex(local).tz_localize(NEW_YORK).as_unit("ns").asi8
-
-
-@overload
-def to_new_york(when: pd.Series | pd.Index | np.ndarray | Sequence[Any]) -> pd.DatetimeIndex: ...  # pyright: ignore[reportOverlappingOverload]
-@overload
-def to_new_york(when: str | dt.date | np.datetime64) -> pd.Timestamp: ...
-
-
-def to_new_york(when: Any) -> pd.Timestamp | pd.DatetimeIndex:
-    """Instants in New York time; naive ones are taken as New York already.
-
-    Args:
-        when: a timestamp (string, date, datetime, Timestamp) or a column of them.
-
-    Returns:
-        A tz-aware Timestamp, or a DatetimeIndex for a column.
-
-    Raises:
-        InputError: not a time, or missing.
-    """
-    try:
-        if isinstance(when, (pd.Series, pd.Index, np.ndarray, list, tuple)):
-            stamps = pd.DatetimeIndex(when)
-            ambiguous: Any = np.ones(len(stamps), bool)
-            missing = bool(stamps.hasnans)
-        elif isinstance(when, (str, dt.date, np.datetime64)):
-            stamps = pd.Timestamp(when)
-            ambiguous, missing = True, False
-        else:
-            raise TypeError(f"a {type(when).__name__}")
-        if missing or isinstance(stamps, NaTType):
-            raise ValueError("missing (NaT)")
-        if stamps.tz is not None:
-            return cast(Any, stamps.tz_convert(NEW_YORK))
-        return cast(Any, stamps.tz_localize(NEW_YORK, ambiguous=ambiguous, nonexistent="shift_forward"))
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(
-            f"a time cannot be read: got {_brief(when)} ({error}); give an ISO time such as 2025-09-04T14:15"
-        ) from None
 
 
 def is_session(date: str | dt.date) -> bool:
     """True when the New York Stock Exchange trades on that date (2004 to 2100)."""
-    day = _day(date)
-    days = _sessions().days
+    day = calendar_day(date)
+    days = session_table().days
     return bool(days[np.searchsorted(days, day, side="right") - 1] == day)
 
 
@@ -159,9 +62,9 @@ def session_bounds(date: str | dt.date) -> tuple[pd.Timestamp, pd.Timestamp]:
         InputError: the exchange is closed on that date.
     """
     if not is_session(date):
-        raise InputError(f"the exchange is closed on {_day(date)}; give a trading day")
-    table = _sessions()
-    i = int(np.searchsorted(table.days, _day(date)))
+        raise InputError(f"the exchange is closed on {calendar_day(date)}; give a trading day")
+    table = session_table()
+    i = int(np.searchsorted(table.days, calendar_day(date)))
     return _instant(table.opens[i]), _instant(table.closes[i])
 
 
@@ -175,8 +78,8 @@ def expiry_instant(root: str, date: str | dt.date) -> pd.Timestamp:
         root: option root as in the OCC symbol, such as ``SPX`` or ``SPXW``.
         date: expiry date of the contract.
     """
-    table = _sessions()
-    i = int(np.searchsorted(table.days, _day(date), side="right")) - 1
+    table = session_table()
+    i = int(np.searchsorted(table.days, calendar_day(date), side="right")) - 1
     return _instant(table.opens[i] if root in AM_SETTLED else table.closes[i])
 
 
@@ -222,6 +125,10 @@ def cumulative_profile(profile: str, fraction_of_session: Any) -> Any:
     return share if u.ndim else float(share)
 
 
+Events = tuple[tuple[str, float], ...]
+"""Instants or dates, ascending as text, with their variance in sessions."""
+
+
 @dataclass(frozen=True)
 class VarianceClock:
     """Time as volatility sees it: one regular session carries 1/252 year, whatever its profile.
@@ -230,21 +137,52 @@ class VarianceClock:
         profile: how a session's variance is spread over its minutes, ``flat`` or ``u_shape``.
         overnight: variance of the gap between two sessions on consecutive days, in sessions.
         weekend: variance of a longer gap (weekend or holiday), in sessions.
+        events: extra variance in sessions. At an instant, ``{"2026-01-28 14:00": 0.5}``, it comes all at
+            once, in any interval that begins before the instant and ends at or after it; on a date, which
+            must be a session, it is spread over that session like its own variance.
+        calendar: changes to the exchange's rules, date → closing time such as ``"13:00"``, or None where it
+            is closed; `calendar_changes` makes them from a kept calendar. Expiries are instants of their own
+            and do not move with it.
 
     A gap's variance accrues evenly over the closed hours. An early-close session carries the share of the
     profile that it covers.
+
+    Raises:
+        InputError: an unknown profile, a weight that is negative or not finite, an event or a change that
+            cannot be read or is given twice, an event on a date without a session.
     """
 
     profile: str = "flat"
     overnight: float = 0.0
     weekend: float = 0.0
+    events: Mapping[Any, float] | Events = ()
+    calendar: Mapping[Any, str | None] | Changes = ()
 
     def __post_init__(self) -> None:
         cumulative_profile(self.profile, 0.0)
         for name in ("overnight", "weekend"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0.0):
-                raise InputError(f"{name} is {value}; it must be a finite number of sessions, 0 or more")
+            _check_weight(name, getattr(self, name))
+        # As sorted tuples: clocks of one meaning are equal, have a hash, and share their tables.
+        object.__setattr__(self, "calendar", checked_changes(self.calendar))
+        object.__setattr__(self, "events", self._checked_events())
+
+    def _checked_events(self) -> Events:
+        days = session_table(cast(Changes, self.calendar)).days
+        found: dict[str, float] = {}
+        for when, weight in as_pairs("events", self.events).items():
+            stamp = to_new_york(when)
+            day = calendar_day(stamp)
+            is_date = stamp == stamp.normalize()
+            if is_date and day not in days:
+                raise InputError(
+                    f"the event of {day} is on a day without a session; give its instant, such as {day} 08:30"
+                )
+            _check_weight(f"the event of {when}", weight)
+            key = str(day) if is_date else stamp.isoformat()
+            if key in found:
+                raise InputError(f"the event of {key} is given twice; give the sum once")
+            found[key] = float(weight)
+        return tuple(sorted(found.items()))
 
     def variance_years(self, start: str | dt.date, end: Any) -> Any:
         """Variance time from start to end, in years of 252 sessions; negative when end comes first.
@@ -256,53 +194,78 @@ class VarianceClock:
         Returns:
             A float, or a float64 array for a column.
         """
-        days0, part0 = self._elapsed(np.asarray(to_new_york(start).as_unit("ns").value))
         stop = to_new_york(end)
         column = isinstance(stop, pd.DatetimeIndex)
-        days, part = self._elapsed(
-            stop.as_unit("ns").asi8 if column else np.asarray(stop.as_unit("ns").value)
-        )
-        # Whole sessions cancel before the parts are added, so that one minute keeps its full precision.
-        years = ((days - days0) + (part - part0)) / SESSIONS_PER_YEAR
+        first = self._elapsed(np.asarray(to_new_york(start).as_unit("ns").value))
+        last = self._elapsed(stop.as_unit("ns").asi8 if column else np.asarray(stop.as_unit("ns").value))
+        # Whole sessions and past events cancel before the parts are added: one minute keeps its precision.
+        sessions, part, events = (b - a for a, b in zip(first, last, strict=True))
+        years = (sessions + part + events) / SESSIONS_PER_YEAR
         return years if column else float(years)
 
-    def _elapsed(self, ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        table = _sessions()
-        before, length, gap = _weights(self.profile, self.overnight, self.weekend)
+    def _elapsed(self, ns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sessions before the last open, the part since, and the events so far."""
+        table, weights = session_table(cast(Changes, self.calendar)), _weights(self)
         i = np.searchsorted(table.opens, ns, side="right") - 1
         if np.any(i < 0) or np.any(i >= len(table.opens) - 1):
             raise InputError(
-                f"a time lies outside the trading calendar, which runs {_FIRST_YEAR} to {_LAST_YEAR}"
+                f"a time lies outside the trading calendar, which runs {FIRST_YEAR} to {LAST_YEAR}"
             )
         inside = cumulative_profile(self.profile, (ns - table.opens[i]) / (SESSION_MINUTES * 60e9))
         closed = (ns - table.closes[i]) / (table.opens[i + 1] - table.closes[i])
-        return before[i], np.minimum(inside, length[i]) + gap[i] * np.clip(closed, 0.0, 1.0)
+        part = weights.density[i] * np.minimum(inside, weights.length[i])
+        part = part + weights.gap[i] * np.clip(closed, 0.0, 1.0)
+        return weights.before[i], part, weights.jumped[np.searchsorted(weights.jumps, ns, side="right")]
+
+
+class _Weights(NamedTuple):
+    before: np.ndarray
+    """sessions elapsed before each open"""
+    length: np.ndarray
+    """share of the profile that each session covers"""
+    density: np.ndarray
+    """variance of the session over that share: 1 but on event days"""
+    gap: np.ndarray
+    """sessions of the gap that follows"""
+    jumps: np.ndarray
+    """instants of events, ns"""
+    jumped: np.ndarray
+    """sum of the first j events, j = 0, 1, …"""
 
 
 @lru_cache(maxsize=32)
-def _weights(profile: str, overnight: float, weekend: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # Sessions elapsed before each open, the session's own weight, and the weight of the gap that follows it.
-    table = _sessions()
-    length = cumulative_profile(profile, (table.closes - table.opens) / (SESSION_MINUTES * 60e9))
+def _weights(clock: VarianceClock) -> _Weights:
+    table = session_table(cast(Changes, clock.calendar))
+    length = cumulative_profile(clock.profile, (table.closes - table.opens) / (SESSION_MINUTES * 60e9))
     nights = np.append(np.diff(table.days).astype(int), 1)
-    gap = np.where(nights > 1, weekend, overnight)
-    before = np.concatenate(([0.0], np.cumsum(length + gap)[:-1]))
-    return before, length, gap
+    gap = np.where(nights > 1, clock.weekend, clock.overnight)
+    events = dict(clock.events)
+    dates = {day: weight for day, weight in events.items() if "T" not in day}
+    density = np.ones_like(length)
+    at = np.searchsorted(table.days, np.array(list(dates), "M8[D]"))
+    density[at] += np.array(list(dates.values()), float) / length[at]
+    jumps = sorted(
+        (int(to_new_york(when).as_unit("ns").value), w) for when, w in events.items() if "T" in when
+    )
+    before = np.concatenate(([0.0], np.cumsum(density * length + gap)[:-1]))
+    return _Weights(
+        before,
+        length,
+        density,
+        gap,
+        np.array([ns for ns, _ in jumps], np.int64),
+        np.concatenate(([0.0], np.cumsum([weight for _, weight in jumps]))),
+    )
 
 
-def _day(date: str | dt.date) -> np.datetime64:
-    day = np.datetime64(to_new_york(date).date(), "D")
-    if not np.datetime64(f"{_FIRST_YEAR}-01-01") <= day <= np.datetime64(f"{_LAST_YEAR}-12-31"):
-        raise InputError(
-            f"the date is {day}; the trading calendar runs from {_FIRST_YEAR} to {_LAST_YEAR}: check the year"
-        )
-    return day
+def _check_weight(name: str, value: Any) -> None:
+    try:
+        good = bool(np.isfinite(value) and value >= 0.0)
+    except TypeError:
+        good = False
+    if not good:
+        raise InputError(f"{name} is {value!r}; it must be a finite number of sessions, 0 or more")
 
 
 def _instant(ns: Any) -> pd.Timestamp:
     return cast(pd.Timestamp, pd.Timestamp(int(ns), tz="UTC").tz_convert(NEW_YORK))
-
-
-def _brief(value: Any) -> str:
-    text = repr(value) if isinstance(value, (str, int, float, dt.date)) else f"a {type(value).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -8,6 +8,7 @@ import pandas as pd
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.exposures import position_exposures
+from gammawall.surfaces.levels import LEAST_SHARE
 from gammawall.surfaces.units import ONE_PERCENT
 
 __all__ = ["bootstrap_levels"]
@@ -52,9 +53,9 @@ def bootstrap_levels(book: Book, *, draws: int = 400, seed: int = 0, span: float
         rows.append(
             (
                 _nearest_crossing(spots, weight @ profile, book.spot),
-                _best(strikes, np.where(strikes >= book.spot, net, 0.0)),
-                _best(strikes, np.where(strikes <= book.spot, -net, 0.0)),
-                _best(strikes, gross),
+                _best(strikes, np.where(strikes >= book.spot, net, 0.0), LEAST_SHARE * gross.sum()),
+                _best(strikes, np.where(strikes <= book.spot, -net, 0.0), LEAST_SHARE * gross.sum()),
+                _best(strikes, gross, 0.0),
             )
         )
     names = ("zero_gamma", "call_wall", "put_wall", "abs_gamma")
@@ -81,9 +82,9 @@ def _nearest_crossing(spots: np.ndarray, gex: np.ndarray, spot: float) -> float:
     return float(crossings[np.argmin(np.abs(crossings - spot))])
 
 
-def _best(strikes: np.ndarray, score: np.ndarray) -> float:
+def _best(strikes: np.ndarray, score: np.ndarray, least: float) -> float:
     best = int(np.argmax(score))
-    return float(strikes[best]) if score[best] > 0.0 else np.nan
+    return float(strikes[best]) if score[best] > 0.0 and score[best] >= least else np.nan
 
 
 def _spread(values: np.ndarray, spot: float) -> dict[str, float]:

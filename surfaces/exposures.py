@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from gammawall.surfaces.black import black_greeks
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.normal import norm_pdf
-from gammawall.surfaces.units import DAYS_PER_YEAR, ONE_PERCENT, VOL_POINT
+from gammawall.surfaces.spot_greeks import spot_greeks
+from gammawall.surfaces.units import ONE_PERCENT
 
 __all__ = ["COLUMNS", "Exposures", "exposures", "gex_at", "position_exposures"]
 
@@ -107,23 +107,18 @@ def position_exposures(book: Book) -> pd.DataFrame:
     day passes on real time with its share of variance (the vol stays).
     """
     spot, units = book.spot, book.contracts * book.multiplier
-    rate = -np.log(book.discount) / book.years
-    forward = book.carry * spot
-    s = book.total_vol
+    rate, growth = -np.log(book.discount) / book.years, np.log(book.carry) / book.years
     # On the clock of `years` the same total variance belongs to vol s/√years.
-    vol = s / np.sqrt(book.years)
-    greeks = black_greeks(forward, book.strike, book.years, vol, rate, is_call=book.is_call)
-    growth = np.log(book.carry) / book.years
-    # Spot delta is c(T) Δ_F(F = c(T) S): as a year passes, c falls by its growth rate, through both factors.
-    charm = book.carry * (greeks.charm - growth * (greeks.delta + forward * greeks.gamma))
+    vol = book.total_vol / np.sqrt(book.years)
+    greeks = spot_greeks(spot, book.strike, book.years, vol, rate, rate - growth, is_call=book.is_call)
     # One unit of the book's own vol is √(variance_years/years) of the vol above.
-    vanna = greeks.vanna * np.sqrt(book.variance_years / book.years)
+    vanna = greeks.vanna_per_vol_point * np.sqrt(book.variance_years / book.years)
     return pd.DataFrame(
         {
-            "gex_usd_per_1pct": ONE_PERCENT * spot**2 * units * book.carry**2 * greeks.gamma,
-            "dex_usd": spot * units * book.carry * greeks.delta,
-            "vex_usd_per_vol_point": VOL_POINT * spot * units * book.carry * vanna,
-            "cex_usd_per_day": spot * units * charm / DAYS_PER_YEAR,
+            "gex_usd_per_1pct": ONE_PERCENT * spot**2 * units * greeks.gamma,
+            "dex_usd": spot * units * greeks.delta,
+            "vex_usd_per_vol_point": spot * units * vanna,
+            "cex_usd_per_day": spot * units * greeks.charm_per_day,
         }
     )
 

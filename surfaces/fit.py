@@ -18,7 +18,7 @@ from gammawall.surfaces.chain import OptionChain
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.essvi import EssviSurface, essvi_free, essvi_parameters, essvi_slice
 from gammawall.surfaces.forwards import imply_forwards
-from gammawall.surfaces.implied import implied_vol
+from gammawall.surfaces.smile import quote_bands
 from gammawall.surfaces.svi import SviSurface, durrleman, raw_svi, svi_free, svi_parameters
 from gammawall.surfaces.units import VOL_POINT
 
@@ -135,27 +135,19 @@ def fit_surface(chain: OptionChain, model: str = "essvi") -> SurfaceFit:
 
 def _usable(chain: OptionChain) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
     """The table of forwards with counts and reasons, and per row of it (x, mid, low, high, s), [5, n]."""
-    forwards, quotes = imply_forwards(chain), chain.quotes
+    forwards = imply_forwards(chain)
     table = forwards[["expiry", "root", "years", "forward"]].assign(quotes=0, reason="")
-    groups = quotes.groupby(["expiry", "root"], sort=False).indices
-    strike, is_call = quotes["strike"].to_numpy(float), quotes["is_call"].to_numpy(bool)
-    bid, ask = quotes["bid"].to_numpy(float), quotes["ask"].to_numpy(float)
-    terms = quotes[["expiry", "root"]].merge(forwards, on=["expiry", "root"], how="left")
-    forward, years, discount = (terms[c].to_numpy(float) for c in ("forward", "years", "discount"))
-    good = (is_call == (strike >= forward)) & (bid > 0.0) & (ask >= bid)
-    prices, vols = np.stack([0.5 * (bid + ask), bid, ask]), np.full((3, len(quotes)), np.nan)
-    terms = (forward[good], strike[good], years[good], -np.log(discount[good]) / years[good])
-    vols[:, good] = implied_vol(prices[:, good], *terms, is_call=is_call[good]).vol
-    good &= np.isfinite(vols).all(axis=0) & (vols[0] > 0.0)
+    bands = quote_bands(chain, forwards)
+    groups = bands.groupby(["expiry", "root"], sort=False).indices
+    k = np.log(bands["strike"].to_numpy(float) / bands["forward"].to_numpy(float))
+    vols = bands[["mid_vol", "bid_vol", "ask_vol"]].to_numpy(float).T
     rows: dict[int, np.ndarray] = {}
     for i, (expiry, root) in enumerate(zip(table["expiry"], table["root"], strict=True)):
-        members = groups[expiry, root]
-        members = members[good[members]]
-        k, found = np.log(strike[members] / forward[members]), vols[:, members]
-        if k.size:
-            spread = np.interp(0.0, k, found[0]) * np.sqrt(table["years"].iloc[i])
-            near = np.abs(k) <= _REACH * spread
-            rows[i] = np.vstack([k[near] / spread, found[:, near], np.full(near.sum(), spread)])
+        members = groups.get((expiry, root))
+        if members is not None:
+            spread = np.interp(0.0, k[members], vols[0, members]) * np.sqrt(table["years"].iloc[i])
+            near = members[np.abs(k[members]) <= _REACH * spread]
+            rows[i] = np.vstack([k[near] / spread, vols[:, near], np.full(near.size, spread)])
     counts = np.array([rows[i].shape[1] if i in rows else 0 for i in table.index])
     table["quotes"] = counts
     # Two roots can settle at one instant; time has to increase from slice to slice.

@@ -122,7 +122,7 @@ def imply_spot(quotes: pd.DataFrame, as_of: pd.Timestamp) -> float:
     if not near:
         raise InputError(
             "no index level is given and none can be implied, because no expiry has two strikes where call "
-            "and put both have a bid and an ask; give spot="
+            "and put both have a bid and an ask; give it: spot=… or --spot …"
         )
     years, level = np.array([s.years for s in near]), np.log([s.forward for s in near])
     if np.ptp(years) < years[0] / 2:

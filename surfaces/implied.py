@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammawall.surfaces.arguments import CALL_FLAG, check_arguments, check_shapes
+from gammawall.surfaces.black import log_moneyness
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.normal import horner, norm_cdf, norm_pdf, odd_ratio
 from gammawall.surfaces.normalised import normalised_black_pair, normalised_vega
@@ -225,18 +226,11 @@ def _total_vol_jvp(primals: Any, tangents: Any) -> Any:
     _, forward, strike, sign = primals
     d_quoted, d_forward, d_strike, _ = tangents
     total, last_step, uncertainty = _total_vol(*primals)
-    d1 = _log_ratio(forward, strike) / total + 0.5 * total
+    d1 = log_moneyness(forward, strike) / total + 0.5 * total
     by_forward = sign * norm_cdf(sign * d1)
     by_strike = -sign * norm_cdf(sign * (d1 - total))
     d_total = (d_quoted - by_forward * d_forward - by_strike * d_strike) / (forward * norm_pdf(d1))
     return (total, last_step, uncertainty), (d_total, jnp.zeros_like(total), jnp.zeros_like(total))
-
-
-def _log_ratio(forward: jax.Array, strike: jax.Array) -> jax.Array:
-    """ln(F/K), accurate and smooth through the strike."""
-    relative = (forward - strike) / strike
-    close = jnp.abs(relative) < 0.25
-    return jnp.where(close, jnp.log1p(jnp.where(close, relative, 0.0)), jnp.log(forward / strike))
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: jax.Array) -> jax.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +12,11 @@ from scipy.optimize import brentq
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.exposures import Exposures, exposures, gex_at, position_exposures
 
-__all__ = ["Level", "Levels", "levels"]
+__all__ = ["LEAST_SHARE", "Level", "Levels", "levels"]
+
+LEAST_SHARE = 1e-3
+"""Share of a book's gross gamma below which a strike is no wall. On real index chains walls have 0.3 % and
+more; where a convention leaves a side empty the best of what is left has less than 0.01 %."""
 
 _ROUNDING = 1e-12
 _NOTHING = 1e-12
@@ -45,6 +49,8 @@ class Levels:
     """strike with the largest gamma of calls and puts together, whatever their sign"""
     max_pain: float | None
     """strike at which the contracts of the nearest expiry would pay least"""
+    missing: dict[str, str] = field(default_factory=dict)
+    """why a wall or the peak is None, by its name"""
 
 
 def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
@@ -52,7 +58,7 @@ def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
 
     Zero gamma is found by repricing the whole book over spot (sticky strike), between ±12 % unless `exposed`
     brings another range; each crossing is then solved to 1e-6 points. Net GEX of a strike sums calls and puts
-    of all expiries.
+    of all expiries; a strike with less than `LEAST_SHARE` of the book's gross gamma is no wall.
 
     Args:
         book: dealers' positions.
@@ -64,13 +70,32 @@ def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
     # Position by position: long and short contracts of one strike are both gamma that is there.
     size = np.abs(position_exposures(book)["gex_usd_per_1pct"].to_numpy(float))
     gross = np.bincount(np.unique(book.strike, return_inverse=True)[1], weights=size)
-    return Levels(
-        zero_gamma=_crossings(book, exposed),
-        call_wall=_largest(strike, np.where(strike >= book.spot, net, 0.0), net),
-        put_wall=_largest(strike, np.where(strike <= book.spot, -net, 0.0), net),
-        abs_gamma=_largest(strike, gross, net),
-        max_pain=_max_pain(book),
-    )
+    scores = {
+        "call_wall": np.where(strike >= book.spot, net, 0.0),
+        "put_wall": np.where(strike <= book.spot, -net, 0.0),
+        "abs_gamma": gross,
+    }
+    missing = {name: _lack(name, strike, score, gross.sum()) for name, score in scores.items()}
+    missing = {name: reason for name, reason in missing.items() if reason}
+    found = {n: None if n in missing else _largest(strike, score, net) for n, score in scores.items()}
+    return Levels(zero_gamma=_crossings(book, exposed), **found, max_pain=_max_pain(book), missing=missing)
+
+
+def _lack(name: str, strike: np.ndarray, score: np.ndarray, gross: float) -> str:
+    """Why there is no such level; empty where there is one."""
+    best = int(np.argmax(score))
+    if score[best] <= 0.0:
+        return {
+            "call_wall": "no strike at or above spot has positive net gamma",
+            "put_wall": "no strike at or below spot has negative net gamma",
+            "abs_gamma": "no strike has any gamma",
+        }[name]
+    if name != "abs_gamma" and score[best] < LEAST_SHARE * gross:
+        return (
+            f"the largest on its side is the strike {strike[best]:g}, with {score[best] / gross:.1g} of the "
+            f"book's gamma: less than {LEAST_SHARE:.1%}"
+        )
+    return ""
 
 
 def _crossings(book: Book, exposed: Exposures) -> tuple[float, ...]:
@@ -96,9 +121,7 @@ def _crossings(book: Book, exposed: Exposures) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _largest(strike: np.ndarray, score: np.ndarray, net: np.ndarray) -> Level | None:
-    if not (score > 0.0).any():
-        return None
+def _largest(strike: np.ndarray, score: np.ndarray, net: np.ndarray) -> Level:
     order = np.argsort(-score, kind="stable")
     first = order[0]
     second = order[1] if order.size > 1 and score[order[1]] > 0.0 else None

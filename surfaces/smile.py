@@ -1,14 +1,52 @@
-"""Our own implied vols of a chain's quotes, one per contract, with the source of each."""
+"""Our own implied vols of a chain's quotes: one per contract, bid–ask bands, and beside the vendor's."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.chain import OptionChain
+from gammawall.surfaces.forwards import imply_forwards
 from gammawall.surfaces.implied import implied_vol
+from gammawall.surfaces.units import VOL_POINT
 
-__all__ = ["quote_bands", "quote_vols"]
+__all__ = ["quote_bands", "quote_vols", "vendor_vol_report"]
+
+
+class _Quotes(NamedTuple):
+    """Columns of a chain with the terms of its forwards, in the chain's row order."""
+
+    strike: np.ndarray
+    is_call: np.ndarray
+    bid: np.ndarray
+    ask: np.ndarray
+    forward: np.ndarray
+    years: np.ndarray
+    rate: np.ndarray
+    usable: np.ndarray
+    """out of the money, with a bid, not crossed"""
+
+    def inverted(self, price: np.ndarray) -> np.ndarray:
+        """Implied vols of usable quotes at these prices; NaN elsewhere and where there is none."""
+        vol, at = np.full(price.size, np.nan), self.usable
+        if at.any():
+            terms = (price, self.forward, self.strike, self.years, self.rate)
+            vol[at] = implied_vol(*(column[at] for column in terms), is_call=self.is_call[at]).vol
+        return np.where(vol > 0.0, vol, np.nan)
+
+
+def _quotes(chain: OptionChain, forwards: pd.DataFrame) -> _Quotes:
+    quotes = chain.quotes
+    terms = quotes[["expiry", "root"]].merge(
+        forwards, on=["expiry", "root"], how="left", validate="many_to_one"
+    )
+    strike, bid, ask = (quotes[name].to_numpy(float) for name in ("strike", "bid", "ask"))
+    forward, years, discount = (terms[name].to_numpy(float) for name in ("forward", "years", "discount"))
+    is_call = quotes["is_call"].to_numpy(bool)
+    usable = (is_call == (strike >= forward)) & (bid > 0.0) & (ask >= bid)
+    return _Quotes(strike, is_call, bid, ask, forward, years, -np.log(discount) / years, usable)
 
 
 def quote_vols(chain: OptionChain, forwards: pd.DataFrame) -> pd.DataFrame:
@@ -27,34 +65,20 @@ def quote_vols(chain: OptionChain, forwards: pd.DataFrame) -> pd.DataFrame:
         A frame in the chain's row order: ``vol`` (annual decimal on ACT/365, NaN where nothing is known) and
         ``source`` ("mid", "interpolated", "vendor" or "none").
     """
-    quotes = chain.quotes
-    terms = quotes[["expiry", "root"]].merge(
-        forwards, on=["expiry", "root"], how="left", validate="many_to_one"
-    )
-    forward, years = terms["forward"].to_numpy(float), terms["years"].to_numpy(float)
-    discount = terms["discount"].to_numpy(float)
-    strike, is_call = quotes["strike"].to_numpy(float), quotes["is_call"].to_numpy(bool)
-    bid, ask = quotes["bid"].to_numpy(float), quotes["ask"].to_numpy(float)
-    usable = (is_call == (strike >= forward)) & (bid > 0.0) & (ask >= bid)
-    inverted = np.full(len(quotes), np.nan)
-    if usable.any():
-        rate = -np.log(discount[usable]) / years[usable]
-        mid = 0.5 * (bid[usable] + ask[usable])
-        inverted[usable] = implied_vol(
-            mid, forward[usable], strike[usable], years[usable], rate, is_call=is_call[usable]
-        ).vol
+    quotes, q = chain.quotes, _quotes(chain, forwards)
+    inverted = q.inverted(0.5 * (q.bid + q.ask))
     slices = quotes.groupby(["expiry", "root"], sort=False).indices
     vol, source = np.full(len(quotes), np.nan), np.full(len(quotes), "none", dtype=object)
     vendor = quotes["vendor_vol"].to_numpy(float)
     for rows in slices.values():
-        vol[rows], source[rows] = _slice_vols(strike[rows], inverted[rows], vendor[rows])
+        vol[rows], source[rows] = _slice_vols(q.strike[rows], inverted[rows], vendor[rows])
     return pd.DataFrame({"vol": vol, "source": source}, index=quotes.index)
 
 
 def _slice_vols(
     strike: np.ndarray, inverted: np.ndarray, vendor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    known = np.isfinite(inverted) & (inverted > 0.0)
+    known = np.isfinite(inverted)
     if not known.any():
         usable = np.isfinite(vendor) & (vendor > 0.0)
         return np.where(usable, vendor, np.nan), np.where(usable, "vendor", "none")
@@ -75,18 +99,43 @@ def quote_bands(chain: OptionChain, forwards: pd.DataFrame) -> pd.DataFrame:
         One row per out-of-the-money quote with a bid and three vols: ``expiry``, ``root``, ``strike``,
         ``years``, ``forward``, ``bid_vol``, ``mid_vol``, ``ask_vol`` (annual decimals on ACT/365).
     """
-    quotes = chain.quotes
-    terms = quotes[["expiry", "root"]].merge(
-        forwards, on=["expiry", "root"], how="left", validate="many_to_one"
+    q = _quotes(chain, forwards)
+    table = chain.quotes[["expiry", "root", "strike"]].assign(
+        years=q.years,
+        forward=q.forward,
+        bid_vol=q.inverted(q.bid),
+        mid_vol=q.inverted(0.5 * (q.bid + q.ask)),
+        ask_vol=q.inverted(q.ask),
     )
-    forward, years = terms["forward"].to_numpy(float), terms["years"].to_numpy(float)
-    rate = -np.log(terms["discount"].to_numpy(float)) / years
-    strike, is_call = quotes["strike"].to_numpy(float), quotes["is_call"].to_numpy(bool)
-    bid, ask = quotes["bid"].to_numpy(float), quotes["ask"].to_numpy(float)
-    good = (is_call == (strike >= forward)) & (bid > 0.0) & (ask >= bid)
-    table = quotes.loc[good, ["expiry", "root", "strike"]].assign(years=years[good], forward=forward[good])
-    for name, price in (("bid_vol", bid), ("mid_vol", 0.5 * (bid + ask)), ("ask_vol", ask)):
-        table[name] = implied_vol(
-            price[good], forward[good], strike[good], years[good], rate[good], is_call=is_call[good]
-        ).vol
     return table.dropna(subset=["bid_vol", "mid_vol", "ask_vol"]).reset_index(drop=True)
+
+
+def vendor_vol_report(chain: OptionChain, forwards: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The vendor's vols beside our own of the same out-of-the-money mids.
+
+    Args:
+        chain: quotes.
+        forwards: the table of `imply_forwards`, if at hand.
+
+    Returns:
+        One row per expiry and root of the chain: ``expiry``, ``root``; ``compared``, the quotes with both
+        vols; ``median_vol_points`` and ``worst_vol_points`` of vendor minus own (the worst keeps its sign;
+        NaN where nothing was compared) and ``worst_strike``.
+    """
+    q = _quotes(chain, imply_forwards(chain) if forwards is None else forwards)
+    own = q.inverted(0.5 * (q.bid + q.ask))
+    quotes = chain.quotes
+    gap = (quotes["vendor_vol"].to_numpy(float) - own) / VOL_POINT
+    strike, slices = quotes["strike"].to_numpy(float), quotes.groupby(["expiry", "root"], sort=False).indices
+    rows = [_compared(gap[members], strike[members]) for members in slices.values()]
+    keys = quotes[["expiry", "root"]].drop_duplicates(ignore_index=True)
+    columns = ["compared", "median_vol_points", "worst_vol_points", "worst_strike"]
+    return pd.concat([keys, pd.DataFrame(rows, columns=columns)], axis=1)
+
+
+def _compared(gap: np.ndarray, strike: np.ndarray) -> tuple[int, float, float, float]:
+    known = np.flatnonzero(np.isfinite(gap))
+    if not known.size:
+        return 0, np.nan, np.nan, np.nan
+    worst = known[np.argmax(np.abs(gap[known]))]
+    return known.size, float(np.median(gap[known])), float(gap[worst]), float(strike[worst])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gammawall.surfaces.black import Greeks, black_greeks, black_price, log_moneyness
 from gammawall.surfaces.errors import InputError
 from tests import tolerances as tol
+from tests.vol_points import MINUTE, mp_price
 
 ORDERS = {
     "price": (0, 0, 0, 0, 0), "delta": (1, 0, 0, 0, 0), "gamma": (2, 0, 0, 0, 0), "vega": (0, 0, 0, 1, 0),
@@ -26,7 +27,6 @@ ORDERS = {
 }  # fmt: skip
 """Order of differentiation of the price in (F, K, T, σ, r); the T-derivatives are quoted with a minus."""
 
-MINUTE = 1 / (252 * 390)
 ARGUMENTS = ("forward", "strike", "expiry", "vol", "rate")
 
 
@@ -41,13 +41,6 @@ def sample(count: int, seed: int, reach: float, widest: float = 2.0) -> tuple[np
     forward = 10 ** rng.uniform(0, 5, count)
     rate = rng.uniform(-0.05, 0.1, count)
     return forward, forward * np.exp(-2 * half * h), years, vol, rate, rng.uniform(size=count) < 0.5
-
-
-def oracle_price(f: Any, k: Any, t: Any, v: Any, r: Any, sign: int) -> Any:
-    s = v * mp.sqrt(t)
-    d = mp.log(f / k) / s
-    up, down = (mp.erfc(-sign * (d + e * s / 2) / mp.sqrt(2)) / 2 for e in (1, -1))
-    return mp.exp(-r * t) * sign * (f * up - k * down)
 
 
 def oracle_terms(f: Any, k: Any, t: Any, v: Any, r: Any, sign: int) -> dict[str, tuple[Any, ...]]:
@@ -106,7 +99,7 @@ def test_closed_forms_of_the_oracle_are_the_derivatives_of_the_price() -> None:
             values, sign = exact(contracts, i)
             parts = oracle_terms(*values, sign)
             for name, orders in ORDERS.items():
-                slope = mp.diff(lambda *x, sign=sign: oracle_price(*x, sign), tuple(values), orders)
+                slope = mp.diff(lambda *x, sign=sign: mp_price(*x, is_call=sign > 0), tuple(values), orders)
                 slope *= -1 if orders[2] else 1
                 error = abs(mp.fsum(parts[name]) - slope) / mp.fsum(abs(p) for p in parts[name])
                 assert error < tol.CLOSED_FORM, (name, [float(v) for v in values], sign)

@@ -159,7 +159,7 @@ def test_utf16_with_its_mark_is_read(write):
 
 def test_without_a_date_the_caller_is_asked_for_one(write):
     bare = write(cboe_csv(SMALL, spot=None, stamp=None, first_line=None))
-    with pytest.raises(InputError, match=r"no date line.*as_of="):
+    with pytest.raises(InputError, match=r"no date line.*as_of=… or --as-of …"):
         read_chain(bare)
     chain = read_chain(bare, as_of=AS_OF)
     assert chain.spot == pytest.approx(6485.0, abs=0.5)
@@ -175,7 +175,7 @@ def test_an_unreadable_index_level_is_implied_and_said(write):
 
 def test_no_level_and_no_two_sided_quotes_asks_for_the_spot(write):
     quotes = SMALL.assign(bid=0.0)
-    with pytest.raises(InputError, match=r"quotes\.csv.*give spot="):
+    with pytest.raises(InputError, match=r"quotes\.csv.*give it: spot=…"):
         read_chain(write(cboe_csv(quotes, spot=None)))
 
 
@@ -187,7 +187,7 @@ def test_given_time_and_level_go_before_the_file(write):
 
 
 def test_an_expired_file_is_refused(write):
-    with pytest.raises(InputError, match=r"no live contract.*check as_of"):
+    with pytest.raises(InputError, match=r"no live contract.*check the date"):
         read_chain(write(TEXT), as_of="2030-01-02")
 
 

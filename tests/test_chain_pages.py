@@ -53,6 +53,15 @@ def test_exposures_page_answers_first_and_stays_offline(exposures_page):
     assert page.count("data-plot=") == 3
 
 
+def test_record_says_how_the_vendor_s_vols_compare(chain):
+    book = dealer_book(chain)
+    rows = exposure_record(book, chain=chain)["report"]["vendor_vols"]
+    assert sum(row["compared"] for row in rows) > 200
+    assert {"expiry", "root", "median_vol_points", "worst_vol_points", "worst_strike"} < set(rows[0])
+    assert isinstance(rows[0]["expiry"], str)
+    assert "vendor_vols" not in exposure_record(book)["report"]
+
+
 def test_selling_and_buying_follow_the_sign(chain):
     book = dealer_book(chain, "all_short")
     exposed = exposures(book)
@@ -80,8 +89,12 @@ def test_surface_page_and_record_say_how_good_the_fit_is(surface_page):
         assert all(np.isfinite(row["rmse_vol_points"]) and 0.0 <= row["inside"] <= 1.0 for row in fitted)
         assert set(model["audit"]) == {"butterfly", "calendar", "lee"}
     assert record["models"]["essvi"]["arbitrage_free"]
+    # The made-up vendor's vols are those the quotes were made from.
+    compared = [row for row in record["vendor_vols"] if row["compared"]]
+    assert len(compared) > 4
+    assert all(abs(row["median_vol_points"]) < 0.05 for row in compared)
     assert "free of static arbitrage" in page
-    for part in ("surface", "errors", "smiles", "fit", "audit"):
+    for part in ("surface", "errors", "smiles", "fit", "audit", "vendor"):
         assert f'id="{part}"' in page
 
 

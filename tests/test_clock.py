@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from gammawall.surfaces.clock import (
     NEW_YORK,
     VarianceClock,
+    calendar_changes,
     calendar_years,
     cumulative_profile,
     expiry_instant,
@@ -163,6 +167,132 @@ def test_profiles_are_distributions(profile):
     assert np.all(np.diff(share[(u >= 0) & (u <= 1)]) > 0)
 
 
+MINUTE = SESSION / 390
+FOMC = {"2026-01-28 14:00": 0.6, "2026-01-30 08:30": 0.4, "2026-02-04": 0.5}
+
+
+def test_event_at_an_instant_comes_all_at_once():
+    clock = VarianceClock(events=FOMC)
+    day = "2026-01-28 "
+    assert clock.variance_years(day + "13:58", day + "13:59") == pytest.approx(MINUTE, rel=1e-13)
+    assert clock.variance_years(day + "13:59", day + "14:00") == pytest.approx(
+        MINUTE + 0.6 * SESSION, rel=1e-14
+    )
+    assert clock.variance_years(day + "14:00", day + "14:01") == pytest.approx(MINUTE, rel=1e-13)
+    # Before the open, when nothing else passes.
+    night = ("2026-01-30 08:00", ["2026-01-30 08:29", "2026-01-30 08:30", "2026-01-30 09:30"])
+    np.testing.assert_allclose(clock.variance_years(*night), np.array([0, 0.4, 0.4]) * SESSION, rtol=1e-13)
+    whole = clock.variance_years("2026-01-28 09:30", "2026-02-05 09:30")
+    assert whole == pytest.approx((6 + 0.6 + 0.4 + 0.5) * SESSION, rel=1e-13)
+    # The same instant written in another zone.
+    assert VarianceClock(events={pd.Timestamp("2026-01-28 19:00", tz="UTC"): 0.6}) == VarianceClock(
+        events={"2026-01-28 14:00": 0.6}
+    )
+
+
+@pytest.mark.parametrize("profile", ["flat", "u_shape"])
+def test_event_on_a_date_is_spread_like_the_session(profile):
+    plain, clock = VarianceClock(profile), VarianceClock(profile, events=FOMC)
+    times = [f"2026-02-04 {h}" for h in ("10:00", "12:34", "16:00")]
+    ratio = clock.variance_years("2026-02-04 09:30", times) / plain.variance_years("2026-02-04 09:30", times)
+    np.testing.assert_allclose(ratio, 1.5, rtol=1e-13)
+    # On a half day the whole weight still comes.
+    half = VarianceClock(profile, events={"2026-11-27": 0.7})
+    extra = half.variance_years("2026-11-27 09:30", "2026-11-27 13:00") - plain.variance_years(
+        "2026-11-27 09:30", "2026-11-27 13:00"
+    )
+    assert extra == pytest.approx(0.7 * SESSION, rel=1e-12)
+
+
+def test_calendar_can_be_changed():
+    clock = VarianceClock(
+        overnight=0.1,
+        weekend=0.3,
+        calendar={"2026-03-11": None, "2026-03-12": "13:00", "2026-07-03": "16:00"},
+    )
+
+    def sessions(start, end):
+        return 252 * clock.variance_years(start, end)
+
+    # A closed Wednesday makes a long gap; the Thursday after it is short.
+    assert sessions("2026-03-10 16:00", "2026-03-12 09:30") == pytest.approx(0.3, rel=1e-12)
+    assert sessions("2026-03-12 09:30", "2026-03-12 13:00") == pytest.approx(210 / 390, rel=1e-12)
+    assert sessions("2026-03-12 13:00", "2026-03-13 09:30") == pytest.approx(0.1, rel=1e-12)
+    # The observed holiday becomes a session, and the nights about it short.
+    assert sessions("2026-07-02 16:00", "2026-07-03 16:00") == pytest.approx(0.1 + 1.0, rel=1e-12)
+    assert not is_session("2026-07-03")
+    # Saturdays too.
+    weekend = VarianceClock(calendar={"2026-03-14": "12:00"})
+    assert 252 * weekend.variance_years("2026-03-13 16:00", "2026-03-16 09:30") == pytest.approx(150 / 390)
+
+
+def test_clocks_of_one_meaning_are_one():
+    one = VarianceClock(events=FOMC, calendar={"2026-03-12": "9:45", dt.date(2026, 3, 11): None})
+    other = VarianceClock(
+        events=tuple(reversed(FOMC.items())), calendar={"2026-03-11": None, "2026-03-12": "09:45"}
+    )
+    assert one == other
+    assert hash(one) == hash(other)
+    assert dataclasses.replace(one, overnight=0.1).events == one.events
+    assert one != VarianceClock()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"events": {"2026-01-28 14:00": -0.5}}, "the event of 2026-01-28 14:00 is -0.5"),
+        ({"events": {"2026-01-28 14:00": "big"}}, "is 'big'; it must be a finite number"),
+        ({"events": {"2026-01-31": 0.5}}, "without a session; give its instant"),
+        ({"events": {"soon": 0.5}}, "a time cannot be read"),
+        ({"events": {"1999-01-04": 0.5}}, "2004 to 2100"),
+        ({"events": {"2026-01-28 14:00": 0.5, "2026-01-28T19:00Z": 0.1}}, "given twice"),
+        ({"events": 0.5}, "events is 0.5"),
+        ({"calendar": {"2026-01-28": "17:00"}}, "closes 2026-01-28 at '17:00'"),
+        ({"calendar": {"2026-01-28": "1 pm"}}, "such as '13:00'"),
+        ({"calendar": {"2026-01-28": 13}}, "None where the exchange is closed"),
+        ({"calendar": {"2026-01-28": None, dt.date(2026, 1, 28): None}}, "2026-01-28 twice"),
+        ({"calendar": {"2026-03-11": None}, "events": {"2026-03-11": 0.5}}, "without a session"),
+        ({"calendar": ["2026-03-11"]}, "calendar is"),
+    ],
+)
+def test_bad_events_and_changes_are_refused(given, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        VarianceClock(**given)
+
+
+def _schedule(closed=(), early=()):
+    """As a kept calendar would give 2026, with changes."""
+    days = [d for d in _weekdays(2026) if is_session(d) and f"{d:%m%d}" not in closed]
+    bounds = [session_bounds(d) for d in days]
+    ends = [c.replace(hour=12) if f"{d:%m%d}" in early else c for d, (_, c) in zip(days, bounds, strict=True)]
+    table = {"open": [o for o, _ in bounds], "close": ends}
+    return pd.DataFrame(table, index=pd.DatetimeIndex(days)).apply(lambda c: c.dt.tz_convert("UTC"))
+
+
+def test_changes_are_what_a_kept_calendar_says_otherwise():
+    assert calendar_changes(_schedule()) == {}
+    changes = calendar_changes(_schedule(closed=("0311",), early=("0312", "1127")))
+    assert changes == {"2026-03-11": None, "2026-03-12": "12:00", "2026-11-27": "12:00"}
+    VarianceClock(calendar=changes)
+    extra = _schedule().iloc[:40]
+    extra.loc[pd.Timestamp("2026-01-03")] = pd.to_datetime(["2026-01-03 14:30Z", "2026-01-03 21:00Z"])
+    assert calendar_changes(extra) == {"2026-01-03": "16:00"}
+    with pytest.raises(InputError, match="columns open and close"):
+        calendar_changes(pd.DataFrame({"market_open": []}))
+    with pytest.raises(InputError, match="opens at 10:30 New York on 2026-01-02"):
+        calendar_changes(_schedule().assign(open=lambda t: t["open"] + pd.Timedelta(hours=1)))
+
+
+def test_rules_agree_with_a_kept_calendar():
+    calendars = pytest.importorskip("exchange_calendars", reason="exchange_calendars is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, about pandas
+        exchange = calendars.get_calendar("XNYS", start="2004-01-01", end="2026-12-31")
+    assert calendar_changes(exchange.schedule) == {}
+    changed = exchange.schedule.drop(exchange.schedule.index[100])
+    assert list(calendar_changes(changed).values()) == [None]
+
+
 MOMENTS = st.datetimes(dt.datetime(2023, 1, 1), dt.datetime(2026, 12, 31))
 
 
@@ -174,9 +304,13 @@ MOMENTS = st.datetimes(dt.datetime(2023, 1, 1), dt.datetime(2026, 12, 31))
     night=st.floats(0, 2),
     weekend=st.floats(0, 2),
     shape=st.sampled_from(["flat", "u_shape"]),
+    eventful=st.booleans(),
 )
-def test_variance_time_adds_up_and_never_runs_backwards(a, b, c, night, weekend, shape):
-    clock = VarianceClock(shape, night, weekend)
+def test_variance_time_adds_up_and_never_runs_backwards(a, b, c, night, weekend, shape, eventful):
+    calendar = {"2024-05-15": None, "2025-03-03": "11:00"}
+    clock = VarianceClock(
+        shape, night, weekend, FOMC | {"2024-03-20 14:00": night} if eventful else {}, calendar
+    )
     a, b, c = sorted((a, b, c))
     ab, bc, ac = clock.variance_years(a, b), clock.variance_years(b, c), clock.variance_years(a, c)
     assert min(ab, bc) >= -1e-12

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gammawall.surfaces.book import Book
+from gammawall.surfaces.confidence import bootstrap_levels
 from gammawall.surfaces.exposures import exposures, gex_at
 from gammawall.surfaces.levels import levels
 from tests import tolerances as tol
@@ -85,7 +86,8 @@ def test_book_that_cancels_has_no_levels() -> None:
     assert found.zero_gamma == ()
     assert found.abs_gamma is not None
     nothing = levels(hand([0.0, 0.0], [6900.0, 7100.0]))
-    assert nothing == type(nothing)((), None, None, None, None)
+    assert nothing == type(nothing)((), None, None, None, None, nothing.missing)
+    assert nothing.missing["abs_gamma"] == "no strike has any gamma"
 
 
 def test_walls_are_the_largest_net_gamma_on_their_own_side() -> None:
@@ -141,10 +143,30 @@ def test_tie_has_no_confidence() -> None:
 def test_empty_side_has_no_wall() -> None:
     below = levels(hand([-1.0, -2.0], [6800.0, 6900.0], is_call=False))
     assert below.call_wall is None
+    assert below.missing == {"call_wall": "no strike at or above spot has positive net gamma"}
     assert below.put_wall is not None
     above = levels(hand([1.0, 2.0], [7100.0, 7200.0]))
     assert above.put_wall is None
     assert above.call_wall is not None
+
+
+def test_crumbs_far_away_are_no_wall() -> None:
+    # Dealers short every call that matters; one long contract far out is what is left above spot.
+    size, strike = np.array([-800.0, -500.0, -300.0, 30.0]), [6950.0, 7050.0, 7200.0, 10600.0]
+    book = hand(size, strike, vol=[0.12, 0.12, 0.12, 0.3])
+    gex = np.abs(exposures(book).by_strike["gex_usd_per_1pct"].to_numpy())
+    assert 0.0 < gex[3] < 1e-4 * gex.sum()
+    found = levels(book)
+    assert found.call_wall is None
+    assert found.missing["call_wall"].startswith("the largest on its side is the strike 10600, with ")
+    assert found.missing["call_wall"].endswith("of the book's gamma: less than 0.1%")
+    assert set(found.missing) == {"call_wall"}
+    assert np.isnan(bootstrap_levels(book, draws=20).loc["call_wall", "median"])
+    # The same strike is a wall as soon as it holds a thousandth.
+    size[3] *= 1.01e-3 * gex[:3].sum() / gex[3] / (1.0 - 1.01e-3)
+    wall = levels(hand(size, strike, vol=[0.12, 0.12, 0.12, 0.3])).call_wall
+    assert wall is not None
+    assert wall.strike == 10600.0
 
 
 def test_max_pain_by_brute_force() -> None:

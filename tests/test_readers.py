@@ -226,7 +226,9 @@ def test_real_files(name):
     assert {p.name for p in CHAINS.glob("*_*") if "cboe_csv" not in p.name} == set(REAL)
     if given_time is not None:
         hint = "; its latest trade is of 2026-03-16 07:47 New York" if "yfinance" in name else ""
-        with pytest.raises(InputError, match=f"{name} has no date line that can be read{hint}; give as_of="):
+        with pytest.raises(
+            InputError, match=f"{name} has no date line that can be read{hint}; give the date: as_of="
+        ):
             read_chain(path)
     chain = read_chain(path, as_of=given_time)
     assert chain.spot == pytest.approx(spot, abs=5e-3)
@@ -266,7 +268,7 @@ def test_a_table_of_many_days_asks_for_one_and_reads_it():
 def test_several_underlyings_or_none_ask_for_one():
     other = optionmetrics(NO_TWINS).replace({"symbol": "SPXW?"}, "NDX", regex=True)
     both = pd.concat([optionmetrics(QUOTES), other], ignore_index=True)
-    with pytest.raises(InputError, match="options on NDX, SPX; give underlying="):
+    with pytest.raises(InputError, match=r"options on NDX, SPX; choose .*underlying="):
         read_chain(both)
     assert set(read_chain(both, underlying="^SPX").quotes["root"]) == {"SPX", "SPXW"}
     with pytest.raises(InputError, match="no option on RUT"):

@@ -307,3 +307,15 @@ def test_every_grid_is_sound(
     ends = np.append((np.diff(schedule.session) > 0) | np.diff(schedule.night), True)
     assert marks.dtype == bool
     assert marks[ends].all()
+
+
+def test_the_calendar_of_the_clock_is_followed() -> None:
+    """A day closed by the user's calendar has no step; a day closed early by it ends there."""
+    start, close = "2026-01-27T09:30:00", "2026-01-29T16:00:00"
+    changes = {"2026-01-28": None, "2026-01-27": "13:00"}
+    usual = make_schedule(make_market(start=start, close=close), 39)
+    changed = make_schedule(make_market(start=start, close=close, clock=VarianceClock(calendar=changes)), 39)
+    assert usual.minutes[-1] == 3 * 390.0
+    assert changed.minutes[-1] == 210.0 + 390.0
+    assert pd.Timestamp("2026-01-27 13:00", tz="America/New_York") in changed.instants
+    assert not (changed.instants.strftime("%d") == "28").any()

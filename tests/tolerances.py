@@ -52,5 +52,11 @@ VENDOR_GAMMA_SAME_DAY = 0.03
 VENDOR_GAMMA_TOTAL = 0.012
 """Same-day GEX from the vendor's gammas against ours: the roundings of some hundred contracts average out."""
 
+VENDOR_GAMMA_NEXT_MONTHS = 5e-5
+"""The same for small-cap options of one month to 18, whose forward is only implied."""
+
+VENDOR_GREEK = 0.012
+"""Median difference from a vendor's delta, vega, rho and theta: its spot and rates are not in its file."""
+
 LEVEL_POINTS = 1e-5
 """A solved zero-gamma level against one that is known."""

@@ -111,8 +111,8 @@ def one_family(quotes: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, in
     if request.underlying is None:
         if len(set(families.values())) > 1:
             raise InputError(
-                f"{request.name} holds options on {', '.join(sorted(set(families.values()))[:6])}; give "
-                "underlying= to choose one"
+                f"{request.name} holds options on {', '.join(sorted(set(families.values()))[:6])}; choose "
+                "one in Python: read_chain(…, underlying=…)"
             )
         return quotes, 0
     wanted = family(request.underlying)
@@ -211,7 +211,10 @@ def _named(request: Request, notes: list[str]) -> str:
     base = request.name.replace("\\", "/").rsplit("/", 1)[-1].upper()
     known = next((n for n in _KNOWN if base.startswith((f"{n}_", f"{n}-", f"{n}."))), None)
     if known is None:
-        raise InputError(f"{request.name}: no column says which underlying this is; give underlying=")
+        raise InputError(
+            f"{request.name}: no column says which underlying this is; begin the file's name with it, "
+            "such as SPX_…, or give underlying=… in Python"
+        )
     notes.append(f"the underlying {known} is taken from the file's name")
     return known
 

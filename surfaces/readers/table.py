@@ -125,7 +125,8 @@ def _snapshot(
     if (instants == instants.normalize()).all():
         known = [_close(t, table.layout.vendor.close) for t in known]
         notes.append(
-            f"the file gives the date only: as_of is {known[0]:%H:%M}, give as_of= for another instant"
+            f"the file gives the date only: as_of is {known[0]:%H:%M}; for another instant give as_of=… or "
+            "--as-of …"
         )
     if table.layout.vendor.latest:
         rows, chosen = _latest_first(codes, known, request)
@@ -178,8 +179,8 @@ def _choose(known: list[pd.Timestamp], request: Request) -> pd.Timestamp | None:
         return None
     raise InputError(
         f"{request.name} holds quotes of {len(distinct)} times from {distinct[0]:%Y-%m-%d %H:%M} to "
-        f"{distinct[-1]:%Y-%m-%d %H:%M}{'' if want is None else ', none on the day of as_of'}; give as_of= "
-        "to choose one"
+        f"{distinct[-1]:%Y-%m-%d %H:%M}{'' if want is None else ', none on the day of as_of'}; choose one: "
+        "as_of=… or --as-of …"
     )
 
 
