@@ -145,12 +145,13 @@ def _stepped_market(
     low, high = float(table.nodes[0]), float(table.nodes[-1])
     policies = [g.numbers(schedule, market.spot) for g in groups]
     force = impact.numbers(schedule, market.spot)
-    settling = positions.settle_step[positions.group] <= schedule.steps
+    strikes, edges = settle_edges(positions, schedule.steps)
     constant = SteppedBook(
         rows=dataclasses.replace(lines, **{n: None for n in names if n in rows}),
         settles=None,
         stride=None,
-        edges=settle_edges(positions.log_strike[settling]),
+        strikes=strikes,
+        edges=None,
         low=np.float64(low),
         high=np.float64(high),
         groups=[_only(n, rows=False) for n in policies],
@@ -162,7 +163,8 @@ def _stepped_market(
         rows=dataclasses.replace(lines, **{n: rows.get(n) for n in names}),
         settles=table.kind == SETTLE,
         stride=strides(positions, low, high),
-        edges=None,
+        strikes=None,
+        edges=edges,
         low=None,
         high=None,
         groups=[_only(n, rows=True) for n in policies],

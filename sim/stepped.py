@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammawall.sim.clearing import STABLE
+from gammawall.sim.exact import Positions
 from gammawall.sim.hedging import HedgingPolicy, View
 from gammawall.sim.impact import Impact
 from gammawall.sim.ledger import Ledger, hand_over, open_ledger, post
@@ -68,8 +69,10 @@ class SteppedBook:
     settles: Any
     """whether anything settles at this instant"""
     stride: Any
+    strikes: Any
+    """log strikes that settle somewhere in the run, ascending, −inf first and inf last, [J + 2]"""
     edges: Any
-    """log prices at which a settled strike begins or ends, ascending, −inf first and inf last, [E]"""
+    """log prices between which no pressure turns where contracts settle, likewise, [E]"""
     low: Any
     high: Any
     groups: Any
@@ -155,7 +158,7 @@ def stepped(stepper: Stepper, book: SteppedBook, state: SteppedState, last: Any,
     hedged = jnp.sum(shares, axis=0)
     flows = jnp.stack([total, hedged * (standing - delta(x)), hedged * (state.known_delta - standing)])
     handed = shares * settled(x)
-    x = jax.lax.cond(book.settles, _at_strike, lambda x, _: x, x, book.edges)
+    x = jax.lax.cond(book.settles, _at_strike, lambda x, _: x, x, book.strikes)
     ledger = post(state.ledger, done, last, price, x, book.fee_rate)
     if not stepper.unwind:
         ledger = hand_over(ledger, handed, jnp.exp(x))
@@ -179,15 +182,31 @@ def _advance(book: SteppedBook):
     return advance
 
 
-def _at_strike(x: Any, edges: Any) -> Any:
+def _at_strike(x: Any, strikes: Any) -> Any:
     """A price inside the ramp of a settled strike is the strike."""
-    above = jnp.searchsorted(edges, x, side="right")
-    inside = (above % 2 == 0) & (above > 0) & (above < edges.shape[0])
-    low, high = edges[jnp.maximum(above - 1, 0)], edges[jnp.minimum(above, edges.shape[0] - 1)]
-    return jnp.where(inside, 0.5 * (low + high), x)
+    at = jnp.searchsorted(strikes, x - 0.5 * RAMP)
+    nearest = strikes[jnp.minimum(at, strikes.shape[0] - 1)]
+    return jnp.where(jnp.abs(nearest - x) <= 0.5 * RAMP, nearest, x)
 
 
-def settle_edges(log_strikes: np.ndarray) -> np.ndarray:
-    """The edges of `SteppedBook` for the strikes that settle inside a run."""
-    strikes = np.unique(log_strikes)
-    return np.sort(np.concatenate([[-np.inf], strikes - RAMP / 2, strikes + RAMP / 2, [np.inf]]))
+_TURNS = np.array([-8.0, -6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
+"""Where the delta just before settlement bends, in units of its own σ√τ."""
+
+
+def settle_edges(positions: Positions, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The strikes and edges of `SteppedBook`: of the run [J + 2], and of every step [N, E]."""
+    rows = [np.zeros(0)] * steps
+    for k in positions.settlements[positions.settlements > 0]:
+        chosen = positions.settles(int(k))
+        at = positions.log_strike[chosen]
+        before = positions.variance_left[positions.group[chosen], k - 1]
+        spread = (positions.total_vol[chosen] * np.sqrt(before))[:, None]
+        rows[k - 1] = np.unique(
+            np.concatenate([at - RAMP / 2, at + RAMP / 2, (at[:, None] + spread * _TURNS).ravel()])
+        )
+    edges = np.full((steps, 2 + max(row.size for row in rows)), np.inf)
+    edges[:, 0] = -np.inf
+    for row, own in zip(edges, rows, strict=True):
+        row[1 : 1 + own.size] = own
+    strikes = np.unique(positions.log_strike[positions.settle_step[positions.group] <= steps])
+    return np.concatenate([[-np.inf], strikes, [np.inf]]), edges
