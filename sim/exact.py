@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.motion import Motion, Smile, StickyStrike
 from gammawall.sim.schedule import Schedule
 from gammawall.sim.types import Market
 from gammawall.surfaces.book import Book
@@ -16,7 +18,15 @@ from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.normal import norm_cdf, norm_pdf
 
-__all__ = ["Positions", "book_delta", "prepare_positions", "settled_delta"]
+__all__ = [
+    "Positions",
+    "book_delta",
+    "chunks",
+    "positions_within",
+    "prepare_positions",
+    "settled_delta",
+    "vol_factor",
+]
 
 _CHUNK = 128
 """Positions evaluated together; every chunk has this size, so that one compilation serves all books."""
@@ -54,6 +64,12 @@ class Positions:
     settle_step: np.ndarray
     """instant at which the last variance is spent and the delta becomes a step, N + 1 when after the run,
     [groups]"""
+    vol: np.ndarray
+    """the hedger's at the start, annual decimal, [P]"""
+    smiles: tuple[Smile, ...]
+    """vols of each group by log strike"""
+    log_spot: float
+    motion: Motion
 
     @property
     def settles_at_close(self) -> np.ndarray:
@@ -71,8 +87,10 @@ class Positions:
         return np.unique(inside[inside < self.variance_left.shape[1]])
 
 
-def prepare_positions(book: Book, market: Market, schedule: Schedule) -> Positions:
-    """Merge and re-time a book for one run.
+def prepare_positions(
+    book: Book, market: Market, schedule: Schedule, motion: Motion | None = None
+) -> Positions:
+    """Merge and re-time a book for one run; sticky strike when no motion is given.
 
     Raises:
         InputError: a position expires at or before the start, or the book's spot is not the market's.
@@ -90,17 +108,19 @@ def prepare_positions(book: Book, market: Market, schedule: Schedule) -> Positio
     variance_left, time_left = _remaining(instants, market, schedule)
     total_vol, log_carry = book.total_vol[rows], np.log(book.carry[rows])
     log_factor = log_carry + np.log(book.discount[rows])
+    at_start = np.asarray(market.clock.variance_years(market.start, expiries), float)
     if book.as_of != market.start:
         # The book keeps its vols and rates: variance and carry scale with the time that is left.
-        at_start = np.asarray(market.clock.variance_years(market.start, expiries), float)
         at_value = np.asarray(market.clock.variance_years(book.as_of, expiries), float)
         total_vol = total_vol * np.sqrt(
             np.divide(at_start, at_value, out=np.ones_like(at_start), where=at_value > 0.0)
         )
         years = calendar_years(market.start, expiries) / calendar_years(book.as_of, expiries)
         log_carry, log_factor = log_carry * years, log_factor * years
+    log_strike = np.log(book.strike[rows])
+    vol = total_vol / np.sqrt(np.where(at_start > 0.0, at_start, 1.0))
     return Positions(
-        log_strike=np.log(book.strike[rows]),
+        log_strike=log_strike,
         units=merged["units"] * book.multiplier,
         puts=merged["puts"] * book.multiplier,
         total_vol=total_vol,
@@ -110,7 +130,16 @@ def prepare_positions(book: Book, market: Market, schedule: Schedule) -> Positio
         variance_left=variance_left,
         time_left=time_left,
         settle_step=_first_zero(variance_left),
+        vol=vol,
+        smiles=tuple(_smile(log_strike[group == g], vol[group == g]) for g in range(len(instants))),
+        log_spot=float(np.log(market.spot)),
+        motion=motion or StickyStrike(),
     )
+
+
+def _smile(log_strike: np.ndarray, vol: np.ndarray) -> Smile:
+    strikes, first = np.unique(log_strike, return_index=True)
+    return strikes, vol[first]
 
 
 def _first_zero(variance_left: np.ndarray) -> np.ndarray:
@@ -145,6 +174,28 @@ def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray
 
 
 @jax.jit
+def _sum_moving(x, log_strike, units, puts, s, shift, factor, stretch, rate):
+    """As `_sum_chunk`, with vols that depend on the price: stretch and its slope are [C, G]. Also returns the
+    slope at fixed vols."""
+
+    def at_step(terms):
+        s_k, shift_k, factor_k = terms
+        live = (s_k > 0.0)[:, None]
+        initial = jnp.where(live, s_k[:, None], 1.0)
+        safe, bend = initial * stretch, initial * rate
+        distance = x[None, :] + (shift_k - log_strike)[:, None]
+        d = jnp.where(live, distance / safe + 0.5 * safe, jnp.sign(distance) * 40.0)
+        weight = (units * factor_k)[:, None]
+        frozen = jnp.where(live, norm_pdf(d) / safe, 0.0)
+        moving = jnp.where(live, norm_pdf(d) * bend * (0.5 - distance / (safe * safe)), 0.0)
+        value = jnp.sum(weight * norm_cdf(d), axis=0) - jnp.sum(puts * factor_k)
+        still = jnp.sum(weight * frozen, axis=0)
+        return value, still + jnp.sum(weight * moving, axis=0), still
+
+    return jax.lax.map(at_step, (s, shift, factor))
+
+
+@jax.jit
 def _sum_chunk(x, log_strike, units, puts, s, shift, factor):
     """D and dD/dx of one chunk of positions at one or more steps: s, shift, factor are [N, C]; x is [G]."""
 
@@ -169,6 +220,7 @@ def book_delta(
     mask: np.ndarray | None = None,
     *,
     settling: bool = True,
+    frozen: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Delta of a book and its derivative in log spot, by summing every contract.
 
@@ -178,15 +230,16 @@ def book_delta(
         steps: which instants, [M].
         mask: which positions to include; all when not given.
         settling: whether contracts that settle at an instant still count there.
+        frozen: whether the derivative is taken at fixed vols, where the surface moves.
 
     Returns:
         (D, dD/dx), index units, float64 [M, G]. A settling contract counts ½ of its step at the strike.
     """
-    steps = np.asarray(steps)
-    total, slope = np.zeros((steps.size, len(log_spot))), np.zeros((steps.size, len(log_spot)))
+    steps, x = np.asarray(steps), np.asarray(log_spot, float)
+    total, slope = np.zeros((steps.size, x.size)), np.zeros((steps.size, x.size))
+    moving = not isinstance(positions.motion, StickyStrike)
     chosen = np.flatnonzero(np.ones(positions.group.size, bool) if mask is None else mask)
-    for first in range(0, chosen.size, _CHUNK):
-        rows = chosen[first : first + _CHUNK]
+    for rows in chunks(positions, chosen, by_group=moving):
         fill = (0, _CHUNK - rows.size)
         group = positions.group[rows]
         last = positions.settle_step[group]
@@ -197,10 +250,36 @@ def book_delta(
         wide = [np.pad(a, ((0, 0), fill)) for a in (s, positions.log_carry[rows] * left, factor)]
         narrow = [np.pad(a[rows], fill) for a in (positions.log_strike, positions.units, positions.puts)]
         with jax.enable_x64(True):
-            d, dx = _sum_chunk(np.asarray(log_spot, float), *narrow, *wide)
+            if moving:
+                stretch, rate = (
+                    np.pad(a, (fill, (0, 0)), constant_values=1.0) for a in vol_factor(positions, rows, x)
+                )
+                d, dx, still = _sum_moving(x, *narrow, *wide, stretch, rate)
+                dx = still if frozen else dx
+            else:
+                d, dx = _sum_chunk(x, *narrow, *wide)
         total += np.asarray(d)
         slope += np.asarray(dx)
     return total, slope
+
+
+def vol_factor(positions: Positions, rows: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vol of some lines of one group at other prices over their initial vol, and its slope; [C, G] each."""
+    smile = positions.smiles[positions.group[rows[0]]]
+    return positions.motion.factor(
+        positions.log_strike[rows], positions.vol[rows], smile, x - positions.log_spot
+    )
+
+
+def chunks(positions: Positions, chosen: np.ndarray, *, by_group: bool) -> Iterator[np.ndarray]:
+    """Positions to be summed together; of one group each where its smile is asked for."""
+    parts = [chosen]
+    if by_group and chosen.size:
+        order = chosen[np.argsort(positions.group[chosen], kind="stable")]
+        parts = np.split(order, np.flatnonzero(np.diff(positions.group[order])) + 1)
+    for part in parts:
+        for first in range(0, part.size, _CHUNK):
+            yield part[first : first + _CHUNK]
 
 
 def positions_within(positions: Positions, step: int, left: np.ndarray) -> Positions:

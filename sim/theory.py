@@ -17,12 +17,14 @@ __all__ = [
     "charm_only_pin_probability",
     "effective_vol",
     "fold_time",
+    "hedging_error_std",
     "lag_one_realised_variance",
     "lag_one_variance",
     "log_wall",
     "pin_mass",
     "transient_realised_variance",
     "transient_variance",
+    "varying_gamma_variance",
 ]
 
 
@@ -158,3 +160,40 @@ def fold_time(wall: Any, vol: Any) -> Any:
         vol: the hedger's σ, annual decimal.
     """
     return np.square(np.asarray(wall, float)) / (2.0 * np.pi * np.square(np.asarray(vol, float)))
+
+
+def hedging_error_std(spot: Any, vol: Any, years: Any, rebalances: Any) -> Any:
+    """√(π/4) · vega · σ/√N: standard deviation, index points, of the profit of one at-the-money option hedged
+    N times at equal intervals to expiry, without impact.
+
+    Source: Kamal and Derman (1999), When you cannot hedge continuously.
+    """
+    v = np.asarray(vol, float)
+    vega = np.asarray(spot, float) * np.sqrt(np.asarray(years, float) / (2.0 * np.pi))
+    return np.sqrt(0.25 * np.pi) * vega * v / np.sqrt(np.asarray(rebalances, float))
+
+
+def varying_gamma_variance(alpha: float, stop: float) -> float:
+    """E ∫₀^{1−stop} dt/(1+g)² of one strike at the money, unit vol and horizon: what its realised variance is.
+
+        x + α Φ(x/√τ) = α/2 + W_t,   g = α φ(x/√τ)/√τ,   τ = 1 − t
+
+    Args:
+        alpha: A/(σ√T); negative for a short strike, whose map must not fold before the stop: α² < 2π·stop.
+        stop: time left where the run ends, in (0, 1).
+
+    Source: the push-forward of the static map, integrated over price and time.
+    """
+    if not 0.0 < stop < 1.0:
+        raise InputError(f"stop must lie between 0 and 1; got {stop:g}")
+    if alpha < 0.0 and alpha**2 >= 2.0 * np.pi * stop:
+        raise InputError(f"alpha {alpha:g} folds the map before the stop at {stop:g}: there is no such law")
+    # From the transformation of the density, dy = (1+g) dx: one power of 1+g cancels.
+    t, weight = np.polynomial.legendre.leggauss(200)
+    t, weight = 0.5 * (1.0 - stop) * (t + 1.0), 0.5 * (1.0 - stop) * weight
+    x = np.linspace(-12.0, 12.0, 20_001)[:, None]
+    root = np.sqrt(1.0 - t)
+    climb = 1.0 + alpha * np.exp(-0.5 * (x / root) ** 2) / (np.sqrt(2.0 * np.pi) * root)
+    y = x + alpha * (ndtr(x / root) - 0.5)
+    density = np.exp(-0.5 * y * y / t) / np.sqrt(2.0 * np.pi * t)
+    return float(np.sum(weight * np.sum(density / climb, axis=0)) * (x[1, 0] - x[0, 0]))

@@ -1,0 +1,100 @@
+"""The hedger's vol as the price moves: a surface in motion turns moves of the price into vanna flow.
+
+Each motion scales the total vol of every line of the book by a factor that depends on the log price alone, so
+that the book's delta stays a function of time and price, and the static map of model.md, section 2, holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from gammawall.sim.types import check_number
+
+__all__ = ["Motion", "Smile", "SpotVolBeta", "StickyMoneyness", "StickyStrike"]
+
+_LEAST = 0.1
+"""No motion takes a vol below this share of what it was, where the straight line or the smile would."""
+
+
+Smile = tuple[np.ndarray, np.ndarray]
+
+
+class Motion(Protocol):
+    """How the vols of one expiry move with the price."""
+
+    def factor(
+        self, log_strike: np.ndarray, vol: np.ndarray, smile: Smile, move: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vol over its initial value, and the derivative of that in the log price.
+
+        Args:
+            log_strike: of some lines of one expiry, [C].
+            vol: their initial vols, annual decimal, [C].
+            smile: initial vols of the whole expiry, by ascending log strike.
+            move: log price less the initial one, [G].
+
+        Returns:
+            [C, G] each.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class StickyStrike:
+    """The vol of a contract does not move with the price."""
+
+    def factor(
+        self, log_strike: np.ndarray, vol: np.ndarray, smile: Smile, move: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        shape = (vol.size, move.size)
+        return np.ones(shape), np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class SpotVolBeta:
+    """Every vol moves by the same number of vol points per 1 % of the index: σ = σ₀ + β (x − x₀).
+
+    Args:
+        vol_points_per_pct: β; about −1 for an index, whose vol rises as it falls.
+    """
+
+    vol_points_per_pct: float
+
+    def __post_init__(self) -> None:
+        value = self.vol_points_per_pct
+        check_number("vol_points_per_pct", value, abs(value) <= 100.0, "between -100 and 100")
+
+    def factor(
+        self, log_strike: np.ndarray, vol: np.ndarray, smile: Smile, move: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        # A vol point per 1 % is a decimal vol per unit of log price.
+        rate = (self.vol_points_per_pct / vol)[:, None]
+        return _bounded(1.0 + rate * move[None, :], np.broadcast_to(rate, (vol.size, move.size)))
+
+
+@dataclass(frozen=True)
+class StickyMoneyness:
+    """The smile travels with the price: σ(K, S) = smile(ln K − ln S).
+
+    The smile is straight between the strikes of an expiry and flat beyond the outermost.
+    """
+
+    def factor(
+        self, log_strike: np.ndarray, vol: np.ndarray, smile: Smile, move: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        strikes, vols = smile
+        if strikes.size == 1:
+            return StickyStrike().factor(log_strike, vol, smile, move)
+        at = log_strike[:, None] - move[None, :]
+        own = np.interp(log_strike, strikes, vols)[:, None]
+        cell = np.clip(np.searchsorted(strikes, at, side="right") - 1, 0, strikes.size - 2)
+        inside = (at >= strikes[0]) & (at < strikes[-1])
+        slope = np.where(inside, (np.diff(vols) / np.diff(strikes))[cell], 0.0)
+        return _bounded(np.interp(at, strikes, vols) / own, -slope / own)
+
+
+def _bounded(factor: np.ndarray, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.maximum(factor, _LEAST), np.where(factor > _LEAST, rate, 0.0)
