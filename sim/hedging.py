@@ -106,8 +106,8 @@ class Clock:
 
     Args:
         minutes: trading minutes between rebalances; every step when shorter than one.
-        lag: steps between the price that is hedged and the trade: 1, the price at the end of the last step; or
-            0, the price of this step before anyone trades.
+        lag: steps between the price that is hedged and the trade: 1, the price at the end of the last step;
+            or 0, the price of this step before anyone trades.
         fraction: share of the book that is hedged, in [0, 1].
     """
 

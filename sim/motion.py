@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from gammawall.sim.types import check_number
 
@@ -79,7 +80,7 @@ class SpotVolBeta:
 class StickyMoneyness:
     """The smile travels with the price: σ(K, S) = smile(ln K − ln S).
 
-    The smile is straight between the strikes of an expiry and flat beyond the outermost.
+    The smile is a monotone cubic between the strikes of an expiry and flat beyond the outermost.
     """
 
     def factor(
@@ -89,11 +90,11 @@ class StickyMoneyness:
         if strikes.size == 1:
             return StickyStrike().factor(log_strike, vol, smile, move)
         at = log_strike[:, None] - move[None, :]
-        own = np.interp(log_strike, strikes, vols)[:, None]
-        cell = np.clip(np.searchsorted(strikes, at, side="right") - 1, 0, strikes.size - 2)
-        inside = (at >= strikes[0]) & (at < strikes[-1])
-        slope = np.where(inside, (np.diff(vols) / np.diff(strikes))[cell], 0.0)
-        return _bounded(np.interp(at, strikes, vols) / own, -slope / own)
+        curve = PchipInterpolator(strikes, vols)
+        # Relative to the smile at its own strike, so that two contracts of one strike may differ in vol.
+        own, within = curve(log_strike)[:, None], np.clip(at, strikes[0], strikes[-1])
+        slope = np.where(at == within, curve(within, 1), 0.0)
+        return _bounded(curve(within) / own, -slope / own)
 
 
 def _bounded(factor: np.ndarray, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,17 @@ from gammawall.sim.exact import Positions, settled_delta
 from gammawall.sim.table import HedgeTable
 from gammawall.surfaces.normal import norm_cdf
 
-__all__ = ["RAMP", "LineRows", "TableRows", "line_rows", "strides", "table_rows", "value_at"]
+__all__ = [
+    "RAMP",
+    "LineRows",
+    "TableRows",
+    "line_rows",
+    "strides",
+    "table_rows",
+    "value_at",
+    "value_between",
+    "vanna_demand",
+]
 
 RAMP = 1e-9
 """Width of a settled strike in log price: 7 millionths of an index point at 7,000."""
@@ -38,6 +48,22 @@ def value_at(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
         hermite(delta[cell], delta[cell + 1], slope[cell] * width, slope[cell + 1] * width), inside
     )
     return value + (u - inside) * rate
+
+
+def value_between(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
+    """As `value_at` for uneven nodes, ascending; the value below a vertical piece where two are equal."""
+    cell = jnp.clip(jnp.searchsorted(nodes, x) - 1, 0, nodes.shape[0] - 2)
+    width = nodes[cell + 1] - nodes[cell]
+    u = jnp.clip((x - nodes[cell]) / jnp.where(width == 0.0, 1.0, width), 0.0, 1.0)
+    value, _ = cubic(hermite(delta[cell], delta[cell + 1], slope[cell] * width, slope[cell + 1] * width), u)
+    return value
+
+
+def vanna_demand(nodes: Any, row: Any, still: Any, last: Any, x: Any) -> Any:
+    """Hedge asked for by the move of the vols as the price goes from `last` to x: the change of D beyond what
+    gamma at fixed vols explains; `row` and `still` are value and slope on the nodes, [2, G]."""
+    change = [value_at(nodes, *pair, x) - value_at(nodes, *pair, last) for pair in (row, still)]
+    return change[1] - change[0]
 
 
 def ramp(x: Any, strike: Any) -> Any:
@@ -60,6 +86,8 @@ class TableRows:
     below: Any
     """jumps of D summed over the strikes before each, less all puts, same shape"""
     jump: Any
+    still: Any = None
+    """potential of the gamma flow and its slope, [N, 2, G], where the surface moves; else None"""
 
     def living(self, x: Any, now: int = 1) -> Any:
         """D of the contracts that live beyond this instant (now = 1) or the one before (0)."""

@@ -26,8 +26,10 @@ __all__ = [
     "SETTLE",
     "HedgeTable",
     "build_table",
+    "far_positions",
     "pad",
     "sharpest_spread",
+    "still_potential",
 ]
 
 _SPACING = 0.25
@@ -113,7 +115,7 @@ def build_table(
         config: `max_nodes`.
     """
     steps = np.arange(1, schedule.steps + 1)
-    far = (positions.variance_left[:, -1] >= _FAR_SHARE)[positions.group]
+    far = far_positions(positions)
     start, start_slope = book_delta(positions, np.array([log_spot]), np.array([0]), settling=False)
     y_low, y_high = log_spot + impact * start[0, 0] + np.array(log_range)
     low, high = _price_range(positions, log_spot, y_low, y_high, impact, schedule.steps)
@@ -156,6 +158,30 @@ def build_table(
     )
 
 
+def far_positions(positions: Positions) -> np.ndarray:
+    """Positions that move slowly all through the run, [P]."""
+    return (positions.variance_left[:, -1] >= _FAR_SHARE)[positions.group]
+
+
+def still_potential(
+    table: HedgeTable, positions: Positions, schedule: Schedule
+) -> tuple[np.ndarray, np.ndarray]:
+    """∫ ∂D/∂x dx at fixed vols on the nodes of a table, and the integrand; [N, G] each.
+
+    Its change from one price to another is what gamma asks of the hedge; what D itself changes beyond that is
+    vanna. By the trapezium rule, good to (1/4)²/12 of the sharpest expiry's gamma at its last step.
+    """
+    far, nodes = far_positions(positions), table.nodes
+    steps = np.arange(1, schedule.steps + 1)
+    _, slope = book_delta(positions, nodes, steps, ~far, settling=False, frozen=True)
+    if far.any():
+        coarse = np.linspace(nodes[0], nodes[-1], 257)
+        _, rate = _far_delta(positions, coarse, schedule, far, frozen=True)
+        slope += np.stack([np.interp(nodes, coarse, row) for row in rate[1:]])
+    rise = 0.5 * (slope[:, 1:] + slope[:, :-1]) * np.diff(nodes)
+    return np.concatenate([np.zeros((steps.size, 1)), np.cumsum(rise, axis=1)], axis=1), slope
+
+
 def sharpest_spread(positions: Positions, far: np.ndarray, low: float, high: float) -> tuple[float, float]:
     """Smallest σ√τ that the tables must resolve: of near positions before settling, of far ones at the close.
 
@@ -194,7 +220,9 @@ def _price_range(positions, log_spot, y_low, y_high, impact, last) -> tuple[floa
     return log_spot + low - 0.05 * reach, log_spot + high + 0.05 * reach
 
 
-def _far_delta(positions, coarse, schedule: Schedule, far) -> tuple[np.ndarray, np.ndarray]:
+def _far_delta(
+    positions, coarse, schedule: Schedule, far, *, frozen: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """D and dD/dx of far expiries at every instant on the coarse grid, [N + 1, coarse]."""
     last = schedule.steps
     every = np.arange(last + 1)
@@ -204,10 +232,10 @@ def _far_delta(positions, coarse, schedule: Schedule, far) -> tuple[np.ndarray, 
     spent = np.concatenate([[0.0], np.cumsum(schedule.variance)])
     one_session = bool(schedule.instants.normalize().nunique() == 1)
     if last <= _TIME_NODES or not one_session:
-        return book_delta(positions, coarse, every, far)
+        return book_delta(positions, coarse, every, far, frozen=frozen)
     wanted = 0.5 * (1.0 - np.cos(np.pi * np.arange(_TIME_NODES) / (_TIME_NODES - 1)))
     chosen = np.unique(np.searchsorted(spent, wanted * spent[-1] * (1.0 - 1e-12)))
-    delta, slope = book_delta(positions, coarse, chosen, far)
+    delta, slope = book_delta(positions, coarse, chosen, far, frozen=frozen)
     weights = _lagrange(spent[chosen] / spent[-1], spent / spent[-1])
     return weights @ delta, weights @ slope
 

@@ -174,7 +174,7 @@ def hedging_error_std(spot: Any, vol: Any, years: Any, rebalances: Any) -> Any:
 
 
 def varying_gamma_variance(alpha: float, stop: float) -> float:
-    """E ∫₀^{1−stop} dt/(1+g)² of one strike at the money, unit vol and horizon: what its realised variance is.
+    """E ∫₀^{1−stop} dt/(1+g)² of one strike at the money, unit vol and horizon: its realised variance.
 
         x + α Φ(x/√τ) = α/2 + W_t,   g = α φ(x/√τ)/√τ,   τ = 1 − t
 

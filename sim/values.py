@@ -8,15 +8,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.special import ndtr
 
-from gammawall.sim.exact import Positions, book_delta
+from gammawall.sim.exact import Positions, book_delta, chunks, vol_factor
+from gammawall.sim.motion import StickyStrike
 from gammawall.sim.rows import value_at
 
 __all__ = ["BookValues", "book_value", "book_values"]
 
 _NODES = 513
-_CHUNK = 512
 
 
 @jax.tree_util.register_dataclass
@@ -55,16 +56,16 @@ def book_value(positions: Positions, log_spot: np.ndarray, step: int, mask: np.n
     """Black-76 value of the contracts that live beyond an instant, USD, [G]; each summed by itself."""
     lives = positions.settle_step[positions.group] > step
     chosen = np.flatnonzero(lives if mask is None else lives & mask)
-    x = np.asarray(log_spot, float)[None, :]
+    x = np.asarray(log_spot, float)
     total = np.zeros(x.size)
-    for first in range(0, chosen.size, _CHUNK):
-        rows = chosen[first : first + _CHUNK]
+    for rows in chunks(positions, chosen, by_group=True):
         group = positions.group[rows]
         left = positions.time_left[group, step]
         s = (positions.total_vol[rows] * np.sqrt(positions.variance_left[group, step]))[:, None]
+        s = s * vol_factor(positions, rows, x)[0]
         strike = np.exp(positions.log_strike[rows])[:, None]
         discount = np.exp((positions.log_factor[rows] - positions.log_carry[rows]) * left)[:, None]
-        forward = np.exp(x + (positions.log_carry[rows] * left)[:, None])
+        forward = np.exp(x[None, :] + (positions.log_carry[rows] * left)[:, None])
         d = np.log(forward / strike) / s + 0.5 * s
         call = forward * ndtr(d) - strike * ndtr(d - s)
         units, puts = positions.units[rows, None], positions.puts[rows, None]
@@ -78,20 +79,28 @@ def book_values(
     """Tabulate the values of a book; `settling` are the instants of the settlement rows."""
     last = positions.variance_left.shape[1] - 1
     nodes = np.linspace(low, high, _NODES)
-    delta, _ = book_delta(positions, nodes, np.array([last]), settling=False)
+    close = book_value(positions, nodes, last)
     sums = [_settled(positions, int(k)) for k in settling]
     most = max(strikes.size for strikes, *_ in sums)
     pad = lambda a, fill: np.concatenate([a, np.full(most + (fill != np.inf) - a.size, fill)])  # noqa: E731
     return BookValues(
         start=book_value(positions, np.array([log_spot]), 0)[0],
         nodes=nodes,
-        close=book_value(positions, nodes, last),
-        close_slope=delta[0] * np.exp(nodes),
+        close=close,
+        close_slope=_slope(positions, nodes, close),
         strikes=np.stack([pad(strikes, np.inf) for strikes, *_ in sums]),
         units=np.stack([pad(units, units[-1]) for _, units, *_ in sums]),
         units_strike=np.stack([pad(weighted, weighted[-1]) for _, _, weighted, _ in sums]),
         puts=np.stack([puts for *_, puts in sums]),
     )
+
+
+def _slope(positions: Positions, nodes: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """dV/dx at the close: the delta where vols stand still, a spline's through the values where they move."""
+    if not isinstance(positions.motion, StickyStrike):
+        return CubicSpline(nodes, value)(nodes, 1)
+    delta, _ = book_delta(positions, nodes, np.array([positions.variance_left.shape[1] - 1]), settling=False)
+    return delta[0] * np.exp(nodes)
 
 
 def _settled(positions: Positions, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -22,10 +22,13 @@ def steady_book(feedback: float) -> Any:
     return make_book(feedback / UNIT / 100.0 / slope, SPOT, expiry=FAR)
 
 
-def simulate(book: Any, hedging: Any = None, impact: Any = None, *, vol: float = VOL, **sizes: Any) -> sim.SimResult:
+def simulate(
+    book: Any, hedging: Any = None, impact: Any = None, *, vol: float = VOL, **sizes: Any
+) -> sim.SimResult:
     """One session at 7,000; every path is kept."""
     paths = sizes.setdefault("paths", 4096)
     measure, market = sizes.pop("measure", sim.Measure(7000.0)), sizes.pop("market", make_market())
+    motion = sizes.pop("motion", None)
     defaults = {"steps": 39, "keep_paths": paths, "block_paths": 4096}
     return sim.simulate(
         book,
@@ -33,6 +36,7 @@ def simulate(book: Any, hedging: Any = None, impact: Any = None, *, vol: float =
         dynamics=sim.GBM(vol),
         hedging=hedging,
         impact=sim.LinearImpact(BP) if impact is None else impact,
+        motion=motion,
         config=sim.SimConfig(**{**defaults, **sizes}),
         seed=3,
         measure=measure,

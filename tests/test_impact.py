@@ -40,7 +40,7 @@ def test_no_transient_part_is_linear_impact() -> None:
 
 
 def test_a_function_of_the_users_own() -> None:
-    """The same numbers as the impact it spells out, and its slope is the one the feedback is reported with."""
+    """The same numbers as the impact it spells out; its slope is what the feedback is reported with."""
     book = same_shape(30_000)
     own = simulate(book, impact=lambda usd_bn, minutes: BP * 1e-4 * usd_bn)
     linear = simulate(book, [sim.Clearing(0.5), sim.Clearing(0.5)])
@@ -76,7 +76,7 @@ def test_pinning_survives_only_above_the_square_root() -> None:
     "impact", [sim.LinearImpact(BP), sim.ObizhaevaWang(1.0, 2.0, 5.0), sim.PowerLaw(BP, 0.6, 0.1)]
 )
 def test_a_round_trip_gains_nothing(impact: Any) -> None:
-    """Bought and sold again while nothing else moves the price: free under linear impact, dear under others."""
+    """Bought and sold again while nothing else moves the price: free if linear, dear if transient."""
     schedule = make_schedule(make_market(), 39)
     numbers = impact.numbers(schedule, SPOT)
     row = {k: v[0] if np.ndim(v) else v for k, v in numbers.items()}

@@ -80,17 +80,13 @@ def test_no_impact_and_nobody_leave_the_fundamental_price_bit_for_bit() -> None:
 def test_one_step_late(feedback: float, rebalances: int) -> None:
     """Horizon variance, realised variance 1/(1−g²), autocorrelation −g, and each path by its recursion."""
     minutes = 390.0 / rebalances
-    result = simulate(
-        steady_book(feedback), sim.Clock(minutes), steps=rebalances, sample_minutes=minutes
-    )
+    result = simulate(steady_book(feedback), sim.Clock(minutes), steps=rebalances, sample_minutes=minutes)
     assert result.start_feedback == pytest.approx(feedback, rel=3e-3)
     ratio, spread = variance_ratio(result)
     assert ratio == pytest.approx(theory.lag_one_variance(feedback, rebalances), rel=0.02)
     assert abs(ratio - theory.lag_one_variance(feedback, rebalances)) < 4.0 * spread + 0.011 * ratio
     if rebalances >= 78:
-        assert realised_ratio(result) == pytest.approx(
-            theory.lag_one_realised_variance(feedback), rel=0.012
-        )
+        assert realised_ratio(result) == pytest.approx(theory.lag_one_realised_variance(feedback), rel=0.012)
         assert result["return_autocorrelation"].value == pytest.approx(-feedback, abs=0.015)
     r, shock = log_moves(result)
     expected = np.zeros_like(r)
@@ -104,9 +100,7 @@ def test_a_late_hedger_does_not_pin_where_a_continuous_one_does() -> None:
     """The trap of model.md, section 2: lag 1 is a policy, not an integrator."""
     book = same_shape(1.5 * scale() / UNIT / 100.0)
     exact = simulate(book)["pin_probability"].value
-    late = [
-        simulate(book, sim.Clock(390.0 / n), steps=n)["pin_probability"].value for n in (39, 390)
-    ]
+    late = [simulate(book, sim.Clock(390.0 / n), steps=n)["pin_probability"].value for n in (39, 390)]
     assert exact > 0.5
     assert max(late) < 0.5 * exact
 
@@ -205,7 +199,9 @@ def test_charm_only_against_avellaneda_and_lipkin(alpha: float, z0: float, state
     assert abs(pinned.value - expected) < 4.0 * pinned.stderr
     assert result.status["capped"] == 0
     if alpha >= 2.0:
-        clearing = float(theory.pin_mass(np.log(strike), alpha * scale(), log_spot=np.log(SPOT), total_vol=scale())[0])
+        clearing = float(
+            theory.pin_mass(np.log(strike), alpha * scale(), log_spot=np.log(SPOT), total_vol=scale())[0]
+        )
         assert abs(clearing - expected) > 4.0 * pinned.stderr
 
 
