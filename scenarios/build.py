@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gammawall.scenarios.kinds import DYNAMICS, FLOWS, HEDGING, IMPACTS, SURFACES, built, catalysts
 from gammawall.scenarios.schema import MarketPart, Scenario, ScenarioPart
-from gammawall.sim import GBM, Clearing, LinearImpact, Market, Measure, NoHedging, SimConfig
+from gammawall.sim import Market, Measure, SimConfig
+from gammawall.sim.hedging import hedging_groups
 from gammawall.surfaces.book import Book, dealer_book, new_york
 from gammawall.surfaces.chain import OptionChain, read_chain
 from gammawall.surfaces.clock import VarianceClock, is_session, session_bounds
@@ -50,21 +52,30 @@ def build(part: ScenarioPart) -> Scenario:
     if band is None and chain is not None:
         band = _half_gap(book, strike)
         notes.append(f"band ±{band:g} points is half the distance to the next strike")
-    kinds = {"clearing": lambda: Clearing(part.hedging.fraction), "none": NoHedging}
     drift = part.dynamics.drift
+    common = {
+        "drift": drift if isinstance(drift, str) else drift / 100.0,
+        "catalysts": catalysts(part.dynamics.catalyst),
+    }
+    groups = part.hedging.group or (part.hedging,)
     return Scenario(
         part=part,
         market=market,
         chain=chain,
         notes=tuple(notes),
-        dynamics=GBM(vol / 100.0, drift if isinstance(drift, str) else drift / 100.0),
+        dynamics=built(DYNAMICS[part.dynamics.kind], part.dynamics, vol / 100.0, common, where="dynamics"),
+        vol_pct=vol,
         book=book.scaled(part.book.scale),
-        impact=LinearImpact(part.impact.bp_per_usd_bn),
-        hedging=kinds[part.hedging.kind](),
+        motion=built(SURFACES[part.surface.kind], part.surface, where="surface"),
+        flow=built(FLOWS[part.flow.kind], part.flow, vol, where="flow"),
+        impact=built(IMPACTS[part.impact.kind], part.impact, where="impact"),
+        hedging=hedging_groups([built(HEDGING[g.kind], g, where="hedging") for g in groups]),
         config=SimConfig(
             paths=part.simulation.paths,
             steps=part.simulation.steps,
             sample_minutes=part.simulation.sample_minutes,
+            geometric=part.simulation.geometric,
+            antithetic=part.simulation.antithetic,
         ),
         measure=Measure(strike, _BAND_POINTS if band is None else band, part.measure.corridor),
         seed=part.simulation.seed,
@@ -103,10 +114,12 @@ def _of_chain(part: ScenarioPart, chain: OptionChain, market: Market) -> Book:
 def _market(part: MarketPart, chain: OptionChain | None, clock: VarianceClock) -> Market:
     if chain is None:
         assert part.spot is not None
-        return Market(part.spot, new_york(part.start, "start"), new_york(part.close, "close"), clock)
+        start, close = new_york(part.start, "start"), new_york(part.close, "close")
+        return Market(part.spot, start, close, clock, part.fee_bp, part.unwind, part.halts)
     start = chain.as_of if part.start is None else new_york(part.start, "start")
     close = _session_close(start) if part.close is None else new_york(part.close, "close")
-    return Market(part.spot if part.spot is not None else chain.spot, start, close, clock)
+    spot = part.spot if part.spot is not None else chain.spot
+    return Market(spot, start, close, clock, part.fee_bp, part.unwind, part.halts)
 
 
 def _session_close(start: pd.Timestamp) -> pd.Timestamp:

@@ -184,6 +184,43 @@ def surface(
         console.print_surface(record, Path(target))
 
 
+@app.command("calibrate-impact")
+def calibrate_impact(
+    history: Annotated[
+        str, typer.Argument(metavar="FILE", help="A CSV with date, close and gex (USD per 1 %).")
+    ],
+    json: Json = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="Fit before this day, judge from it on."),
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write pictures as one HTML file, or into a folder.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Estimate price impact from a record of gamma.
+
+    Maximum likelihood of the next day's return whose scale is σ0/(1 + 0.01 λ GEX), by period, with resampled
+    intervals, judged out of sample and beside past vol. An upper bound: vol also drives gamma.
+    """
+    from gammawall.scenarios import console
+    from gammawall.scenarios.history_file import read_history
+    from gammawall.scenarios.history_record import calibration_record
+    from gammawall.scenarios.history_report import calibration_report
+    from gammawall.scenarios.results import REPORT, to_json
+
+    if report is not None and not report.lower().endswith((".html", ".htm")):
+        report = str(Path(report) / REPORT)
+    _check_targets(json, report)
+    record = calibration_record(read_history(history), split)
+    if report is not None:
+        _write_report(report, calibration_report(record))
+    _write_json(json, to_json(record))
+    if json != "-" and not quiet:
+        console.print_calibration(record, None if report is None else Path(report))
+
+
 @app.command()
 def doctor() -> None:
     """Check this installation."""

@@ -21,6 +21,7 @@ from gammawall.surfaces.units import USD_BN
 __all__ = [
     "capped_sentence",
     "folder_name",
+    "print_calibration",
     "print_checks",
     "print_exposures",
     "print_run",
@@ -181,6 +182,44 @@ def print_surface(record: dict[str, Any], report: Path) -> None:
         )
     console.print(table)
     console.print(Text(f"report: {report.resolve().as_uri()}"), soft_wrap=True)
+
+
+def print_calibration(record: dict[str, Any], report: Path | None) -> None:
+    """Impact by period, how it does out of sample, and where the report is."""
+    from gammawall.scenarios.history_report import calibration_sentence, fit_of, interval_text
+
+    console = _console()
+    console.print(Text(calibration_sentence(record), style="bold"))
+    console.print()
+    names = ("period", "days", "λ Laplace", "95 %", "λ Gaussian", "95 %", "λ with past vol", "left")
+    table = Table(*names, box=None, pad_edge=False)
+    for row in record["surviving_past_vol"]:
+        period = row["period"]
+        laplace, normal = fit_of(record, period), fit_of(record, period, "gaussian")
+        table.add_row(
+            period,
+            f"{laplace['days']:,}",
+            f"{laplace['bp_per_usd_bn']:.1f}",
+            interval_text(laplace["bootstrap_interval"]),
+            f"{normal['bp_per_usd_bn']:.1f}",
+            interval_text(normal["bootstrap_interval"]),
+            f"{fit_of(record, period, past_vol=True)['bp_per_usd_bn']:.1f}",
+            f"{row['share']:.0%}",
+        )
+    console.print(table)
+    console.print("λ in bp per USD bn")
+    console.print()
+    judged = record["out_of_sample"]
+    gains = {
+        "gamma over one vol for all": judged["gain_over_constant"],
+        "past vol over one vol for all": judged["gain_of_past_vol_over_constant"],
+        "gamma beside past vol": judged["gain_of_gamma_over_past_vol"],
+    }
+    console.print(f"out of sample, {judged['days']:,} days from {record['split']} on, log-likelihood:")
+    for name, gain in gains.items():
+        console.print(f"  {name}: {gain['nats']:+.1f} ± {gain['stderr']:.1f} nats".replace("-", "−"))
+    if report is not None:
+        console.print(Text(f"report: {report.resolve().as_uri()}"), soft_wrap=True)
 
 
 def print_checks(checks: Any) -> None:

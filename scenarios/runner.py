@@ -18,7 +18,8 @@ from gammawall.scenarios.files import load
 from gammawall.scenarios.provenance import environment
 from gammawall.scenarios.results import Result, check_folder
 from gammawall.scenarios.schema import Scenario
-from gammawall.sim import SimResult, simulate
+from gammawall.sim import GBM, SimResult, simulate
+from gammawall.sim.schedule import make_schedule
 from gammawall.surfaces.exposures import Exposures, exposures
 from gammawall.surfaces.units import USD_BN
 
@@ -53,6 +54,8 @@ def run(
         market=scenario.market,
         dynamics=scenario.dynamics,
         hedging=scenario.hedging,
+        motion=scenario.motion,
+        flow=scenario.flow,
         impact=scenario.impact,
         config=scenario.config,
         seed=scenario.seed,
@@ -82,26 +85,20 @@ def run(
 
 def theory_rows(scenario: Scenario, found: SimResult) -> list[dict[str, Any]]:
     """Closed forms beside their simulated values: the exact law of the close, and of the baseline's."""
-    measure, market = scenario.measure, scenario.market
+    measure, market, dynamics = scenario.measure, scenario.market, scenario.dynamics
     low, strike, high = np.log(
         [measure.strike - measure.band_points, measure.strike, measure.strike + measure.band_points]
     )
     years = market.variance_years
-    v = scenario.dynamics.vol * np.sqrt(years)
-    centre = np.log(market.spot) + scenario.dynamics.log_drift * years
-    rows = [
-        (
-            "baseline_pin_probability",
-            float(ndtr((high - centre) / v) - ndtr((low - centre) / v)),
-            "pin_probability",
-        ),
-        ("baseline_horizon_vol_pct", 100.0 * scenario.dynamics.vol, "horizon_vol_pct"),
-        (
-            "baseline_close_mean",
-            market.spot * float(np.exp(scenario.dynamics.log_drift * years + 0.5 * v * v)),
-            "close_mean",
-        ),
-    ]
+    exact = dynamics.exact(make_schedule(market, scenario.config.steps), market.spot)
+    rows = [("baseline_close_mean", exact["price"], "close_mean")]
+    if "log_return_squared" in exact:
+        spread = float(np.sqrt(exact["log_return_squared"] - exact["log_return"] ** 2))
+        rows.insert(0, ("baseline_horizon_vol_pct", 100.0 * spread / np.sqrt(years), "horizon_vol_pct"))
+        if isinstance(dynamics, GBM):
+            centre = np.log(market.spot) + exact["log_return"]
+            inside = float(ndtr((high - centre) / spread) - ndtr((low - centre) / spread))
+            rows.insert(0, ("baseline_pin_probability", inside, "pin_probability"))
     table = []
     for name, closed, metric in rows:
         m = found[metric]

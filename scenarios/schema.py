@@ -11,6 +11,7 @@ import pandas as pd
 import pydantic
 from pydantic import BeforeValidator, Field
 
+from gammawall.scenarios.kinds import DYNAMICS, FLOWS, HEDGING, IMPACTS, SURFACES, keys_of_kinds
 from gammawall.scenarios.mistakes import Keys, contradictions, sentence
 from gammawall.scenarios.values import (
     MOST_POINTS,
@@ -21,13 +22,25 @@ from gammawall.scenarios.values import (
     read_number,
     read_whole,
 )
-from gammawall.sim import GBM, Clearing, LinearImpact, Market, Measure, NoHedging, SimConfig
+from gammawall.sim import (
+    Dynamics,
+    HedgingPolicy,
+    Impact,
+    Market,
+    Measure,
+    SimConfig,
+    StochasticLevel,
+    ZeroDteFlow,
+)
+from gammawall.sim.metrics import METRICS
+from gammawall.sim.motion import Motion
+from gammawall.sim.types import UNWINDS
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.chain import OptionChain
 from gammawall.surfaces.clock import PROFILES
 from gammawall.surfaces.conventions import CONVENTIONS, SIZES
 
-__all__ = ["Scenario", "ScenarioPart", "problems"]
+__all__ = ["ClaimPart", "Scenario", "ScenarioPart", "problems"]
 
 Number = Annotated[float, BeforeValidator(read_number)]
 Level = Annotated[Number, Field(gt=0.0, le=MOST_POINTS)]
@@ -41,6 +54,11 @@ class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
+Number0 = Annotated[Number, Field(ge=0.0, le=1e9)]
+Percent = Annotated[Number, Field(ge=-100.0, le=100.0)]
+Share = Annotated[Number, Field(ge=0.0, le=1.0)]
+
+
 class MarketPart(_Part):
     spot: Level | None = None
     start: Instant | None = None
@@ -49,12 +67,50 @@ class MarketPart(_Part):
     weekend: Sessions = 0.0
     rate_pct: Annotated[Number, Field(ge=-100.0, le=100.0)] = 0.0
     vol_pct: Vol | None = None
+    fee_bp: Annotated[Number, Field(ge=0.0, le=1000.0)] = 0.0
+    unwind: Annotated[str, BeforeValidator(one_of(UNWINDS))] = "at_settlement"
+    halts: bool = False
+
+
+class CatalystPart(_Part):
+    when: Instant
+    mean_pct: Percent = 0.0
+    std_pct: Annotated[Number, Field(ge=0.0, le=100.0)] = 0.0
 
 
 class DynamicsPart(_Part):
-    kind: Annotated[str, BeforeValidator(one_of(("gbm",)))] = "gbm"
+    kind: Annotated[str, BeforeValidator(one_of(DYNAMICS))] = "gbm"
     profile: Annotated[str, BeforeValidator(one_of(PROFILES))] = "flat"
     drift: Annotated[float | str, BeforeValidator(read_drift)] = "martingale"
+    catalyst: tuple[CatalystPart, ...] = ()
+    mean_reversion: Number0 | None = None
+    long_vol_pct: Vol | None = None
+    vol_of_vol: Number0 | None = None
+    correlation: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
+    jumps_per_year: Number0 | None = None
+    jump_mean_pct: Percent | None = None
+    jump_std_pct: Annotated[Number, Field(ge=0.0, le=100.0)] | None = None
+
+
+class SurfacePart(_Part):
+    kind: Annotated[str, BeforeValidator(one_of(SURFACES))] = "sticky_strike"
+    vol_points_per_pct: Percent | None = None
+    vol_of_vol: Annotated[Number, Field(gt=0.0, le=1e3)] | None = None
+    mean_reversion: Number0 | None = None
+    correlation: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
+
+
+class FlowPart(_Part):
+    kind: Annotated[str, BeforeValidator(one_of(FLOWS))] = "none"
+    vol_pct: Vol | None = None
+    contracts_per_day: Number0 | None = None
+    imbalance: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
+    call_share: Share | None = None
+    momentum: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
+    trade_contracts: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
+    strikes: Annotated[Whole, Field(ge=3, le=1001)] | None = None
+    strike_step: Annotated[Number, Field(gt=0.0, le=1e4)] | None = None
+    strike_scale: Annotated[Number, Field(gt=0.0, le=100.0)] | None = None
 
 
 class PositionPart(_Part):
@@ -74,13 +130,26 @@ class BookPart(_Part):
 
 
 class ImpactPart(_Part):
-    kind: Annotated[str, BeforeValidator(one_of(("linear",)))] = "linear"
+    kind: Annotated[str, BeforeValidator(one_of(IMPACTS))] = "linear"
     bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)]
+    transient_bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)] | None = None
+    half_life_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
+    exponent: Annotated[Number, Field(gt=0.0, le=10.0)] | None = None
+    reference_usd_bn_per_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
 
 
-class HedgingPart(_Part):
-    kind: Annotated[str, BeforeValidator(one_of(("clearing", "none")))] = "clearing"
-    fraction: Annotated[Number, Field(ge=0.0, le=1.0)] = 1.0
+class GroupPart(_Part):
+    kind: Annotated[str, BeforeValidator(one_of(HEDGING))] = "clearing"
+    fraction: Share = 1.0
+    interval_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
+    lag: Annotated[Whole, Field(ge=0, le=1)] | None = None
+    width_usd_bn: Number0 | None = None
+    cost_bp: Annotated[Number, Field(gt=0.0, le=1e4)] | None = None
+    aversion_per_usd_bn: Annotated[Number, Field(gt=0.0, le=1e12)] | None = None
+
+
+class HedgingPart(GroupPart):
+    group: tuple[GroupPart, ...] = ()
 
 
 class SimulationPart(_Part):
@@ -89,12 +158,38 @@ class SimulationPart(_Part):
     steps: Annotated[Whole, Field(ge=1, le=10_000)] = 390
     seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
     sample_minutes: Annotated[Number, Field(gt=0.0, le=1e6)] = 1.0
+    geometric: Annotated[Number, Field(gt=0.0, le=0.5)] | None = None
+    antithetic: bool = False
 
 
 class MeasurePart(_Part):
     strike: Level | None = None
     band_points: Level | None = None
     corridor: Annotated[tuple[float, float], BeforeValidator(read_corridor)] | None = None
+
+
+EFFECTS = ("value", "difference", "ratio to baseline")
+Text = Annotated[str, Field(min_length=1)]
+
+
+class VariantPart(_Part):
+    """Another setting under which a claim is tried."""
+
+    name: Text
+    set: tuple[Text, ...]
+    contrast: bool = False
+    """the claim says that its test fails here"""
+
+
+class ClaimPart(_Part):
+    id: Text
+    text: Text
+    metric: Annotated[str, BeforeValidator(one_of(METRICS))]
+    effect: Annotated[str, BeforeValidator(one_of(EFFECTS))] = "value"
+    holds: Annotated[str, BeforeValidator(one_of(("above", "below")))]
+    threshold: Number
+    hinge: Text
+    variant: tuple[VariantPart, ...] = ()
 
 
 class ScenarioPart(_Part):
@@ -105,10 +200,13 @@ class ScenarioPart(_Part):
     market: MarketPart = MarketPart()
     dynamics: DynamicsPart = DynamicsPart()
     book: BookPart
+    surface: SurfacePart = SurfacePart()
+    flow: FlowPart = FlowPart()
     impact: ImpactPart
     hedging: HedgingPart = HedgingPart()
     simulation: SimulationPart = SimulationPart()
     measure: MeasurePart = MeasurePart()
+    claim: ClaimPart | None = None
 
 
 @dataclass(frozen=True)
@@ -117,13 +215,17 @@ class Scenario:
 
     part: ScenarioPart
     market: Market
-    dynamics: GBM
+    dynamics: Dynamics
     book: Book
-    impact: LinearImpact
-    hedging: Clearing | NoHedging
+    motion: Motion | StochasticLevel
+    flow: ZeroDteFlow | None
+    impact: Impact
+    hedging: tuple[HedgingPolicy, ...]
     config: SimConfig
     measure: Measure
     seed: int
+    vol_pct: float
+    """of the fundamental price"""
     chain: OptionChain | None = None
     notes: tuple[str, ...] = ()
     """what was taken from the chain rather than from the file"""
@@ -135,10 +237,11 @@ class Scenario:
 
     def resolved(self) -> dict[str, Any]:
         """The scenario as plain data with every default and every value taken from a chain filled in."""
-        data = self.part.model_dump(mode="json")
+        # What is claimed of a run is not part of what makes it.
+        data = self.part.model_dump(mode="json", exclude_none=True, exclude={"claim"})
         data["market"] |= {
             "spot": self.market.spot,
-            "vol_pct": 100.0 * self.dynamics.vol,
+            "vol_pct": self.vol_pct,
             "start": _plain(self.market.start),
             "close": _plain(self.market.close),
         }
@@ -165,7 +268,7 @@ def problems(data: Mapping[str, Any]) -> tuple[ScenarioPart | None, list[tuple[K
         part = ScenarioPart.model_validate(dict(data))
     except pydantic.ValidationError as error:
         found = [(_path(e["loc"]), sentence(e, _siblings(e["loc"]))) for e in error.errors()]
-    found += contradictions(data)
+    found += contradictions(data) + keys_of_kinds(data)
 
     def misspelt(keys: Keys) -> bool:
         meant = f"did you mean {keys[-1]!r}?"

@@ -7,11 +7,16 @@ if __name__ != "gammawall.sim":
 
 from gammawall.sim import theory
 from gammawall.sim.dynamics import GBM, Bachelier, Catalyst, Dynamics
+from gammawall.sim.flow import ZeroDteFlow
 from gammawall.sim.hedging import Band, CharmOnly, Clearing, Clock, HedgingPolicy, NoHedging
 from gammawall.sim.heston import Heston
 from gammawall.sim.impact import FunctionImpact, Impact, LinearImpact, ObizhaevaWang, PowerLaw
 from gammawall.sim.jumps import Jumps
+from gammawall.sim.level import StochasticLevel
 from gammawall.sim.metrics import Metric
+from gammawall.sim.motion import Motion, SpotVolBeta, StickyMoneyness, StickyStrike
+from gammawall.sim.reverse_stress import ReverseStress, reverse_stress
+from gammawall.sim.sensitivity import Sensitivities, sensitivities
 from gammawall.sim.simulate import SimResult, simulate
 from gammawall.sim.types import Market, Measure, SimConfig
 
@@ -33,11 +38,21 @@ __all__ = [
     "Market",
     "Measure",
     "Metric",
+    "Motion",
     "NoHedging",
     "ObizhaevaWang",
     "PowerLaw",
+    "ReverseStress",
+    "Sensitivities",
     "SimConfig",
     "SimResult",
+    "SpotVolBeta",
+    "StickyMoneyness",
+    "StickyStrike",
+    "StochasticLevel",
+    "ZeroDteFlow",
+    "reverse_stress",
+    "sensitivities",
     "simulate",
     "theory",
 ]

@@ -12,18 +12,18 @@ import jax.numpy as jnp
 
 from gammawall.sim.clearing import CAPPED, JUMP
 from gammawall.sim.fixed import FixedRow, FixedState, fixed_step
+from gammawall.sim.flow import CUSTOMERS
 from gammawall.sim.ledger import open_ledger, residual
+from gammawall.sim.level import LEVEL
 from gammawall.sim.noise import FACTORS, FUNDAMENTAL, normals
 from gammawall.sim.reduce import STATISTICS, PathState, Probe, finish, observe, open_state
+from gammawall.sim.sobol import sobol_normals
 from gammawall.sim.stepped import SteppedBook, Stepper, open_stepped, stepped
 from gammawall.sim.table import HedgeTable
+from gammawall.sim.types import TILE
 from gammawall.sim.values import BookValues
 
 __all__ = ["TILE", "BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
-
-TILE = 1024
-"""Paths summed together. Sums of tiles are added in order of their paths, so that no sum depends on how many
-paths are simulated at once, or where."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class Given:
     probe: Probe
     spot: Any
     seed: Any
+    sobol: Any = None
+    """SobolShocks in place of random numbers, for the fundamental price"""
 
 
 @jax.tree_util.register_dataclass
@@ -96,22 +98,40 @@ class BlockSums:
     squared_returns: Any
     """per step and leg, [tiles, N, 2]"""
     traded: Any
-    """|net flows| per step, [tiles, N, 3]"""
+    """|net flows| per step, [tiles, N, 5]"""
     status: Any
     """path-steps stable, jump, capped, [tiles, 3]"""
     paths_status: Any
     """paths with at least one jump, at least one capped step, [tiles, 2]"""
     residual: Any
     """largest self-financing residual of a path, [tiles]"""
+    beyond: Any
+    """index units of the order flow that lay beyond its strikes, [tiles]"""
     close: Any
     """log price, [2, P], and the fundamental price it came from in row 1"""
     kept: Any
     """log prices of the first paths of the block, [N + 1, 2, keep]"""
 
 
-def _tiles(values: Any) -> Any:
-    """Sums over tiles of the last axis, tiles first."""
-    return jnp.moveaxis(jnp.sum(values.reshape(*values.shape[:-1], -1, TILE), axis=-1), -1, 0)
+def _tiles(values: Any, width: int = TILE) -> Any:
+    """Sums over tiles of the last axis, tiles first: a tree of additions that no compiler may reorder."""
+    sums = jax.lax.optimization_barrier(values.reshape(*values.shape[:-1], -1, width))
+    while width > 1:
+        parts = min(8, width)
+        width //= parts
+        pieces = sums.reshape(*sums.shape[:-1], parts, width)
+        sums = jax.lax.optimization_barrier(
+            functools.reduce(jnp.add, [pieces[..., i, :] for i in range(parts)])
+        )
+    return jnp.moveaxis(sums[..., 0], -1, 0)
+
+
+def _cross(values: Any, width: int) -> Any:
+    """Sums over tiles of the outer products of the rows, [V, P] → [tiles, V, V]; in pieces so short that no
+    library splits them among threads."""
+    pieces = values.reshape(values.shape[0], -1, width // 8).swapaxes(0, 1)
+    products = jnp.einsum("aip,ajp->aij", *jax.lax.optimization_barrier((pieces, pieces)))
+    return _tiles(jnp.moveaxis(products, 0, -1), 8)
 
 
 @functools.partial(jax.jit, static_argnames="plan")
@@ -136,7 +156,7 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
         z, drive, mark, late, settlement, number, rows = row
         dynamics, increment = plan.step(dynamics, drive, z)
         fundamental = state.x[1] + increment
-        market, x, feedback, status, flows = advance(market, state, rows, fundamental, increment, number)
+        market, x, feedback, status, flows = advance(market, state, rows, fundamental, increment, number, z)
         paid = paid + jax.lax.cond(
             settlement >= 0, lambda: given.values.payoff(settlement, x), lambda: jnp.zeros_like(x)
         )
@@ -147,7 +167,7 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
         return (dynamics, market, state, paid, counts), out
 
     rows = (
-        _shocks(given.seed, paths, steps, plan),
+        _shocks(given, paths, steps, plan),
         given.drive,
         given.mark,
         given.late,
@@ -157,15 +177,22 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
     )
     carry, (squared, traded, kept) = jax.lax.scan(step, carry, rows)
     _, market, state, paid, counts = carry
-    return _sums(given, plan, market.ledger, state, paid, counts, valid, (squared, traded, kept))
+    return _sums(given, plan, market, state, paid, counts, valid, (squared, traded, kept))
 
 
-def _shocks(seed: Any, paths: Any, steps: int, plan: Plan) -> Any:
+def _shocks(given: Given, paths: Any, steps: int, plan: Plan) -> Any:
     """Standard normals of the fundamental price, [N, factors, P]."""
-    numbers = paths >> 1 if plan.antithetic else paths
+    if given.sobol is not None:
+        return sobol_normals(given.sobol, paths, plan.factors)
     streams = [FUNDAMENTAL, *(FACTORS + i for i in range(plan.factors - 1))]
-    z = jnp.stack([normals(seed, s, numbers, steps) for s in streams], axis=1).astype(jnp.float64)
-    return z * jnp.where(paths & 1, -1.0, 1.0) if plan.antithetic else z
+    return _drawn(given.seed, streams, paths, steps, plan).astype(jnp.float64)
+
+
+def _drawn(seed: Any, streams: list[int], paths: Any, count: int, plan: Plan, section: Any = 0) -> Any:
+    """Standard normals, float32 [count, streams, P]."""
+    numbers = paths >> 1 if plan.antithetic else paths
+    z = jnp.stack([normals(seed, s, numbers, count, section) for s in streams], axis=1)
+    return z * jnp.where(paths & 1, -1.0, 1.0).astype(z.dtype) if plan.antithetic else z
 
 
 def _open_market(given: Given, paths: Any, plan: Plan):
@@ -176,7 +203,7 @@ def _open_market(given: Given, paths: Any, plan: Plan):
         start = none + table.start_delta
         opened = FixedState(none + table.impact * start, start, open_ledger(-start[None], given.spot))
 
-        def by_map(state, seen: PathState, row, fundamental, increment, number):
+        def by_map(state, seen: PathState, row, fundamental, increment, number, z):
             return fixed_step(
                 table, row, state, seen.x[0], seen.x[1], fundamental, given.seed, paths, market.fee_rate,
                 number, unwind=plan.unwind,
@@ -188,8 +215,16 @@ def _open_market(given: Given, paths: Any, plan: Plan):
     first = _whole(market.constant, jax.tree_util.tree_map(lambda a: a[0], market.rows))
     opened = open_stepped(stepper, first, market.start_delta, given.spot, count)
 
-    def by_step(state, seen: PathState, row, fundamental, increment, number):
-        return stepped(stepper, _whole(market.constant, row), state, seen.x[0], increment)
+    def by_step(state, seen: PathState, row, fundamental, increment, number, z):
+        book, orders = _whole(market.constant, row), None
+        if stepper.demand is not None:
+            wanted = book.flow["log_strikes"].shape[0] + 2
+            orders = _drawn(given.seed, [CUSTOMERS], paths, wanted, plan, number)[:, 0]
+        push = None
+        if book.level:
+            own = _drawn(given.seed, [LEVEL], paths, 1, plan, number)[0, 0]
+            push = book.level["shared"] * z[0] + book.level["own"] * own
+        return stepped(stepper, book, state, seen.x[0], increment, orders, push)
 
     return opened, market.start_feedback, by_step
 
@@ -204,26 +239,34 @@ def _whole(constant: Any, row: Any) -> Any:
     )
 
 
-def _sums(given: Given, plan: Plan, ledger, state: PathState, paid, counts, valid, series) -> BlockSums:
+def _sums(given: Given, plan: Plan, market, state: PathState, paid, counts, valid, series) -> BlockSums:
     squared, traded, kept = series
-    x = state.x[0]
-    options = paid + given.values.at_close(x) - given.values.start
+    x, ledger, beyond = state.x[0], market.ledger, jnp.zeros_like(state.x[0])
+    level = getattr(market, "level", ())
+    options = paid + given.values.at_close(x, level) - given.values.start
+    if plan.stepper is not None and plan.stepper.demand is not None:
+        options, beyond = options + market.inventory.cash, market.inventory.beyond
     pnl = options + jnp.sum(ledger.cash + ledger.hedge * jnp.exp(x), axis=0)
     fees = jnp.sum(ledger.fees, axis=0)
-    vectors = finish(state, given.probe, given.spot, given.mark.shape[0], pnl, fees)
-    vectors = jnp.where(valid, vectors, 0.0).reshape(2 * len(STATISTICS), -1, TILE)
-    # The two paths of an antithetic pair are one observation, their mean.
-    pairs = vectors.reshape(*vectors.shape[:2], -1, 2).mean(axis=-1) if plan.antithetic else vectors
+    halts = getattr(market, "halts", ())
+    halted = halts.passed > 0 if halts else jnp.zeros_like(x)
+    vectors = finish(state, given.probe, given.spot, given.mark.shape[0], pnl, fees, halted)
+    vectors = jnp.where(valid, vectors, 0.0).reshape(2 * len(STATISTICS), -1)
+    width = TILE
+    if plan.antithetic:
+        # The two paths of an antithetic pair are one observation, their mean.
+        vectors, width = 0.5 * (vectors[:, ::2] + vectors[:, 1::2]), TILE // 2
     flags = jnp.stack([counts[JUMP] > 0, counts[CAPPED] > 0])
     start = jnp.full((1, 2, min(plan.keep, x.size)), given.probe.log_spot)
     return BlockSums(
-        vector=jnp.moveaxis(pairs.sum(axis=-1), 1, 0),
-        cross=jnp.einsum("itp,jtp->tij", pairs, pairs),
+        vector=_tiles(vectors, width),
+        cross=_cross(vectors, width),
         squared_returns=jnp.moveaxis(squared, 0, 1),
         traded=jnp.moveaxis(traded, 0, 1),
         status=_tiles(counts * valid),
         paths_status=_tiles((flags & valid).astype(jnp.int64)),
         residual=jnp.max(jnp.where(valid, residual(ledger, x), 0.0).reshape(-1, TILE), axis=1),
+        beyond=_tiles(jnp.where(valid, beyond, 0.0)),
         close=state.x,
         kept=jnp.concatenate([start, kept]),
     )

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from gammawall.sim.clearing import first_root, inverse_lookup
 from gammawall.sim.ledger import Ledger, hand_over, post
 from gammawall.sim.noise import LEAD_IN, normals
-from gammawall.sim.rows import value_at
+from gammawall.sim.rows import value_at, value_between, vanna_demand
 from gammawall.sim.table import HedgeTable
 
 __all__ = ["FixedRow", "FixedState", "fixed_step"]
@@ -33,6 +33,8 @@ class FixedRow:
     kind: Any
     settlement: Any
     inverse: Any
+    still: Any
+    """potential of the gamma flow and its slope, [2, G], where the surface moves; else None"""
     bridge: Any
     """standard deviation of the fundamental price over the step, for the lead-in"""
 
@@ -75,7 +77,7 @@ def fixed_step(
         unwind: whether hedges of settled contracts are unwound in the market.
 
     Returns:
-        New state, log price, feedback, status, [P] each, and flows [3, P] as in `stepped`.
+        New state, log price, feedback, status, [P] each, and flows [5, P] as in `stepped`.
     """
     c, y = table.impact, fundamental + state.shift
 
@@ -94,13 +96,17 @@ def fixed_step(
         )
         living = value_at(table.nodes, row.delta, row.slope, x)
         # The feedback of a settling strike is infinite, so the last reading is the one before.
-        # Straight between nodes, which is enough to split flows.
-        standing = jnp.interp(last, arrays[0][-1], arrays[1][-1])
+        nodes, delta, slope = (a[-1] for a in arrays)
+        standing = value_between(nodes, delta, slope, last)
         return x, d, living, jnp.zeros_like(x), status, standing
 
     branches = [look_up, search, settle]
     x, d, living, feedback, status, standing = jax.lax.switch(row.kind, branches)
-    flows = jnp.stack([state.delta - d, standing - d, state.delta - standing])
+    vanna = jnp.zeros_like(d)
+    if row.still is not None:
+        vanna = vanna_demand(table.nodes, (row.delta, row.slope), row.still, last, x)
+    none = jnp.zeros_like(d)
+    flows = jnp.stack([state.delta - d, standing - d - vanna, state.delta - standing, none, vanna])
     ledger = post(state.ledger, flows[:1], last, last + (fundamental - begin), x, fee_rate)
     shift = state.shift
     if not unwind:

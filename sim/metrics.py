@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gammawall.sim.control import adjust
 from gammawall.sim.reduce import STATISTICS
 from gammawall.surfaces.units import USD_BN, USD_MN
 
@@ -152,6 +153,16 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
         "hedges asked for by the passing of time, netted and added up like the trades",
         lambda h, b, s: h["charm_flow_abs"] * s.spot / USD_BN,
     ),
+    "information_flow_abs_usd_bn": (
+        "USD bn",
+        "hedges asked for by options newly opened, netted and added up like the trades",
+        lambda h, b, s: h["information_flow_abs"] * s.spot / USD_BN,
+    ),
+    "vanna_flow_abs_usd_bn": (
+        "USD bn",
+        "hedges asked for by vols that move with the price, netted and added up like the trades",
+        lambda h, b, s: h["vanna_flow_abs"] * s.spot / USD_BN,
+    ),
     "dealer_pnl_usd_mn": (
         "USD mn",
         "mean profit of the dealers: options, hedges and fees",
@@ -167,13 +178,26 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
         "mean fees of the hedge trades",
         lambda h, b, s: h["hedge_fees"] / USD_MN,
     ),
+    "halt_probability": (
+        "probability",
+        "a market-wide halt stops trading at least once",
+        lambda h, b, s: h["halted"],
+    ),
 }
 """Name → unit, description and formula of (own leg, baseline leg, scales)."""
 
 _TINY = 1e-30
 
 
-def estimate(count: int, total: np.ndarray, cross: np.ndarray, scales: Scales) -> list[Metric]:
+def estimate(
+    count: int,
+    total: np.ndarray,
+    cross: np.ndarray,
+    scales: Scales,
+    *,
+    groups: np.ndarray | None = None,
+    known: dict[str, float] | None = None,
+) -> list[Metric]:
     """All metrics by the delta method: Var f(x̄) ≈ ∇f' Cov(x̄) ∇f.
 
     Args:
@@ -181,9 +205,18 @@ def estimate(count: int, total: np.ndarray, cross: np.ndarray, scales: Scales) -
         total: sum of the paths' vectors, hedged statistics then baseline, [2 m].
         cross: sum of their outer products, [2 m, 2 m].
         scales: constants of the run.
+        groups: the same sum over each of R independent randomisations, whose spread is then the error,
+            [R, 2 m].
+        known: expectations of baseline statistics, to correct the averages by.
     """
     mean = total / count
-    covariance = (cross / count - np.outer(mean, mean)) / max(count - 1, 1)
+    if groups is None:
+        covariance = (cross / count - np.outer(mean, mean)) / max(count - 1, 1)
+    else:
+        covariance = np.cov(groups * (len(groups) / count), rowvar=False) / len(groups)
+    if known:
+        at = np.array([len(STATISTICS) + STATISTICS.index(name) for name in known])
+        mean, covariance = adjust(mean, covariance, at, np.array(list(known.values())), count)
     return [_metric(name, mean, covariance, scales) for name in METRICS]
 
 

@@ -37,14 +37,18 @@ STATISTICS = (
     "flow_peak",
     "gamma_flow_abs",
     "charm_flow_abs",
+    "information_flow_abs",
+    "vanna_flow_abs",
     "dealer_pnl",
     "dealer_pnl_squared",
     "hedge_fees",
+    "halted",
 )
 """Entries of a path's vector, in order."""
 
-FLOWS = 3
-"""Flows that are followed: trades, demand for hedges from moves of the price, and from passing time."""
+FLOWS = 5
+"""Flows that are followed: trades, and the demand for hedges from moves of the price, from passing time, from
+new positions, and from vols that move with the price."""
 
 _AT_STRIKE = 0.5000001 * RAMP
 """A close counts as exactly at the strike within this log distance, which is rounding and not a band."""
@@ -82,7 +86,7 @@ class PathState:
     corridor_steps: Any
     feedback: Any
     flows: Any
-    """net since the last mark: trades, and the demand from price and from time, [3, P]"""
+    """net since the last mark, see `FLOWS`, [5, P]"""
     flows_abs: Any
     flow_peak: Any
 
@@ -117,13 +121,13 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
         state: before the step.
         probe: levels.
         x: log prices after the step, [2, P].
-        flows: trades of the hedgers, and the demand from price and from time, index units, [3, P].
+        flows: see `FLOWS`, index units, [5, P].
         feedback: g at the new price, [P].
         mark: whether a return is measured here, since the last mark.
         late: whether the step belongs to the last half hour.
 
     Returns:
-        The new state, squared returns [2, P] and |net flows| [3, P], both zero between marks.
+        The new state, squared returns [2, P] and |net flows| [5, P], both zero between marks.
     """
     r = jnp.where(mark, x - state.x_mark, 0.0)
     squared = r * r
@@ -154,9 +158,9 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
     )
 
 
-def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees):
+def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
     """Vector of each path, [2, len(STATISTICS), P]; flows in index units of delta, the dealers' profit in USD
-    given as [P]."""
+    and whether trading was ever halted given as [P]."""
     x = state.x
     touched = (state.low <= probe.log_strike) & (state.high >= probe.log_strike)
     at_strike = jnp.abs(x - probe.log_strike) <= _AT_STRIKE
@@ -186,8 +190,11 @@ def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees):
         "flow_peak": hedged_only(state.flow_peak),
         "gamma_flow_abs": hedged_only(state.flows_abs[1]),
         "charm_flow_abs": hedged_only(state.flows_abs[2]),
+        "information_flow_abs": hedged_only(state.flows_abs[3]),
+        "vanna_flow_abs": hedged_only(state.flows_abs[4]),
         "dealer_pnl": hedged_only(pnl),
         "dealer_pnl_squared": hedged_only(pnl * pnl),
         "hedge_fees": hedged_only(fees),
+        "halted": hedged_only(halted.astype(x.dtype)),
     }
     return jnp.stack([columns[name].astype(x.dtype) for name in STATISTICS], axis=1)

@@ -23,6 +23,7 @@ __all__ = [
     "RAMP",
     "LineRows",
     "TableRows",
+    "lagrange",
     "line_rows",
     "strides",
     "table_rows",
@@ -50,6 +51,15 @@ def value_at(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
     return value + (u - inside) * rate
 
 
+def lagrange(levels: Any, weights: Any, at: Any) -> Any:
+    """Shares of the values at `levels` in the polynomial's value at `at`, [M, P]."""
+    gap = at[None, :] - levels[:, None]
+    hit = gap == 0.0
+    share = weights[:, None] / jnp.where(hit, 1.0, gap)
+    share = share / jnp.sum(share, axis=0)
+    return jnp.where(jnp.any(hit, axis=0), hit.astype(share.dtype), share)
+
+
 def value_between(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
     """As `value_at` for uneven nodes, ascending; the value below a vertical piece where two are equal."""
     cell = jnp.clip(jnp.searchsorted(nodes, x) - 1, 0, nodes.shape[0] - 2)
@@ -62,8 +72,11 @@ def value_between(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
 def vanna_demand(nodes: Any, row: Any, still: Any, last: Any, x: Any) -> Any:
     """Hedge asked for by the move of the vols as the price goes from `last` to x: the change of D beyond what
     gamma at fixed vols explains; `row` and `still` are value and slope on the nodes, [2, G]."""
-    change = [value_at(nodes, *pair, x) - value_at(nodes, *pair, last) for pair in (row, still)]
-    return change[1] - change[0]
+
+    def change(pair: Any) -> Any:
+        return value_at(nodes, pair[0], pair[1], x) - value_at(nodes, pair[0], pair[1], last)
+
+    return change(still) - change(row)
 
 
 def ramp(x: Any, strike: Any) -> Any:

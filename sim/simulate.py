@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from gammawall.sim.control import known_baseline
 from gammawall.sim.dynamics import GBM, Dynamics
-from gammawall.sim.engine import BlockSums
+from gammawall.sim.flow import ZeroDteFlow
 from gammawall.sim.hedging import HedgingPolicy, hedging_groups
 from gammawall.sim.impact import Impact, as_impact
 from gammawall.sim.law import CloseLaw, close_law
-from gammawall.sim.loop import run_blocks
+from gammawall.sim.level import StochasticLevel
+from gammawall.sim.loop import RunSums, run_blocks
 from gammawall.sim.metrics import Metric, Scales, estimate
+from gammawall.sim.motion import Motion
 from gammawall.sim.rows import LineRows
 from gammawall.sim.setup import Run, prepare_run
 from gammawall.sim.stepped import SteppedBook
@@ -35,7 +39,8 @@ class SimResult:
     metrics: tuple[Metric, ...]
     status: dict[str, float]
     """path-steps by status, paths that met a jump or the grid's edge, the table's error in points, and the
-    largest self-financing residual of the dealers' accounts, relative"""
+    largest self-financing residual of the dealers' accounts, relative; and the share of the order flow that
+    lay beyond its strikes"""
     timing: dict[str, float]
     close: np.ndarray
     """[paths]"""
@@ -54,7 +59,8 @@ class SimResult:
     step_flow_usd_bn: np.ndarray
     """mean absolute hedge trade of each sampling interval, [M]"""
     step_demand_usd_bn: np.ndarray
-    """mean absolute demand for hedges from moves of the price and from the passing of time, [M, 2]"""
+    """mean absolute demand for hedges from moves of the price, from the passing of time and from new options,
+    [M, 3]"""
     start_feedback: float
     """g at the start"""
     law: CloseLaw | None
@@ -79,11 +85,13 @@ def simulate(
     dynamics: Dynamics,
     hedging: HedgingPolicy | Sequence[HedgingPolicy] | None = None,
     impact: Impact | Callable,
-    flow: None = None,
+    flow: ZeroDteFlow | None = None,
+    motion: Motion | StochasticLevel | None = None,
     config: SimConfig | None = None,
     seed: int = 0,
     measure: Measure | None = None,
     progress: Callable[[int, int], None] | None = None,
+    checkpoint: str | Path | None = None,
     throw: bool = False,
 ) -> SimResult:
     """Simulate a market whose option dealers hedge, beside the same market where nobody does.
@@ -99,33 +107,38 @@ def simulate(
         hedging: who hedges: a policy, or several for groups of dealers; all of the book, continuously, when
             not given.
         impact: what trading does to the price; a function of (USD bn, minutes) also serves.
-        flow: reserved for orders arriving during the run; must be None.
+        flow: orders in same-day options that arrive during the run, if any.
+        motion: how the hedger's vols move, with the price or at random; not at all (sticky strike) when not
+            given.
         config: size of the run.
         seed: whole number in [0, 2⁶⁴); the same seed gives the same shocks to every scenario.
         measure: level, band and corridor; the strike with most contracts when not given.
         progress: called with (paths done, paths in all).
+        checkpoint: folder that keeps every finished block, so that the same run started again does only what
+            is missing; it belongs to one run.
         throw: raise when any path-step found no root on the grid.
 
     Returns:
         Metrics with standard errors and the series behind the pictures.
 
     Raises:
-        InputError: an argument is out of range, or a position has expired.
+        InputError: an argument is out of range, a position has expired, or the checkpoint folder belongs to
+            another run or cannot be written.
         NumericalError: with `throw`, when a path-step was capped.
     """
     config, groups, impact = config or SimConfig(), hedging_groups(hedging), as_impact(impact)
-    _check(book, market, flow, seed)
-    measure = measure or _default_measure(book, market)
+    check_run(book, market, seed)
+    measure = measure or default_measure(book, market)
     began = time.perf_counter()
-    run = prepare_run(book, market, dynamics, groups, impact, config, seed, measure)
+    run = prepare_run(book, market, dynamics, groups, impact, config, seed, measure, flow, motion)
     table_s = time.perf_counter() - began
-    blocks, compile_s, run_s = run_blocks(
-        run.given, run.plan, config.paths, run.block, config.workers, progress
-    )
+    found = run_blocks(run.given, run.plan, config, run.layout, checkpoint=checkpoint, progress=progress)
+    compile_s, run_s = found.compile_s, found.run_s
     rate = config.paths * run.schedule.steps / max(run_s, 1e-9)
     timing = {"table_s": table_s, "compile_s": compile_s, "run_s": run_s, "path_steps_per_s": rate}
+    known = _known(run, dynamics, market) if config.control else None
     law = _law(run, dynamics, market)
-    result = SimResult(**_collect(blocks, run, market, config, measure), law=law, timing=timing)
+    result = SimResult(**_collect(found, known, run, market, config, measure), law=law, timing=timing)
     if throw and result.status["capped"]:
         raise NumericalError(
             f"{result.status['capped']:.0f} path-steps found no price on the grid: the book folds the map "
@@ -134,16 +147,14 @@ def simulate(
     return result
 
 
-def _check(book: Book, market: Market, flow: None, seed: int) -> None:
-    if flow is not None:
-        raise InputError("flow must be None: order flow during the run is not available")
+def check_run(book: Book, market: Market, seed: int) -> None:
     if isinstance(seed, bool) or int(seed) != seed or not 0 <= seed < 2**64:
         raise InputError(f"seed must be a whole number from 0 to 2**64 - 1; got {seed!r}")
     if len(book) and abs(book.spot / market.spot - 1.0) > 0.5:
         raise InputError(f"the book was valued at spot {book.spot:g}, the market starts at {market.spot:g}")
 
 
-def _default_measure(book: Book, market: Market) -> Measure:
+def default_measure(book: Book, market: Market) -> Measure:
     if not len(book):
         return Measure(strike=market.spot)
     strikes, inverse = np.unique(book.strike, return_inverse=True)
@@ -162,10 +173,21 @@ def _law(run: Run, dynamics: Dynamics, market: Market) -> CloseLaw | None:
     return close_law(run.positions, run.schedule, c, float(np.log(market.spot)), spread, drift)
 
 
-def _collect(blocks: list[BlockSums], run: Run, market: Market, config: SimConfig, measure: Measure) -> dict:
+def _known(run: Run, dynamics: Dynamics, market: Market) -> dict[str, float]:
+    given = run.given
+    return known_baseline(dynamics, run.schedule, given.probe, market.spot, given.mark, given.late)
+
+
+def _collect(
+    found: RunSums,
+    known: dict[str, float] | None,
+    run: Run,
+    market: Market,
+    config: SimConfig,
+    measure: Measure,
+) -> dict:
     def total(name: str) -> np.ndarray:
-        # Tile by tile in order of the paths: the same sum however the tiles came in blocks.
-        return np.add.reduce(np.concatenate([getattr(b, name) for b in blocks]), axis=0)
+        return getattr(found.sums, name)
 
     schedule, given = run.schedule, run.given
     late_years = float(schedule.variance[given.late].sum())
@@ -174,12 +196,13 @@ def _collect(blocks: list[BlockSums], run: Run, market: Market, config: SimConfi
     every = schedule.minutes[-1] / marks.size
     scales = Scales(market.spot, float(schedule.variance.sum()), late_years, marks.size, every)
     status, paths_status = total("status"), total("paths_status")
-    close = np.exp(np.concatenate([b.close for b in blocks], axis=1))
-    kept = np.exp(np.concatenate([b.kept for b in blocks], axis=2))[..., : config.keep_paths]
+    close, kept = np.exp(total("close")), np.exp(total("kept"))
     observations = config.paths // 2 if config.antithetic else config.paths
     flows = total("traded")[marks] / config.paths * market.spot / USD_BN
     return {
-        "metrics": tuple(estimate(observations, total("vector"), total("cross"), scales)),
+        "metrics": tuple(
+            estimate(observations, total("vector"), total("cross"), scales, groups=found.groups, known=known)
+        ),
         "status": {
             "stable": int(status[0]),
             "jump": int(status[1]),
@@ -187,7 +210,8 @@ def _collect(blocks: list[BlockSums], run: Run, market: Market, config: SimConfi
             "paths_with_jump": int(paths_status[0]),
             "paths_capped": int(paths_status[1]),
             "table_error_points": _table_error(run, market),
-            "self_financing_residual": float(max(b.residual.max() for b in blocks)),
+            "self_financing_residual": float(total("residual")),
+            "flow_beyond_grid": _share_beyond(run, float(total("beyond")) / config.paths),
         },
         "close": close[0],
         "baseline_close": close[1],
@@ -201,6 +225,13 @@ def _collect(blocks: list[BlockSums], run: Run, market: Market, config: SimConfi
         "start_feedback": run.start_feedback,
         "measure": measure,
     }
+
+
+def _share_beyond(run: Run, units: float) -> float:
+    """Share of the order flow that lay beyond its strikes."""
+    rows = run.given.market.rows
+    volume = float(np.sum(rows.flow["volume"])) if isinstance(rows, SteppedBook) and rows.flow else 0.0
+    return units / volume if volume else 0.0
 
 
 def _per_interval(squares: np.ndarray, years: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ model.md, section 2; those that decide beforehand only shift x̃.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,16 +20,21 @@ import numpy as np
 
 from gammawall.sim.clearing import STABLE
 from gammawall.sim.exact import Positions
+from gammawall.sim.halts import halt_step, open_halts
 from gammawall.sim.hedging import HedgingPolicy, View
 from gammawall.sim.impact import Impact
+from gammawall.sim.inventory import RowsWithInventory, expire, open_inventory, take_orders
 from gammawall.sim.ledger import Ledger, hand_over, open_ledger, post
-from gammawall.sim.rows import RAMP
+from gammawall.sim.rows import RAMP, vanna_demand
 from gammawall.sim.walk import first_balance
 
-__all__ = ["SteppedBook", "SteppedState", "Stepper", "open_stepped", "settle_edges", "stepped"]
+__all__ = ["SteppedBook", "SteppedState", "Stepper", "add_edges", "open_stepped", "settle_edges", "stepped"]
 
 
 _ROUNDING = 1e-12
+_FLOW_TOLERANCE = 1e-8
+"""A Newton step of this size, 7e-5 index points, leaves an error of its square over σ√τ: less than the
+rounding of the inventory's delta, float32."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,13 @@ class Stepper:
     after: Callable[..., Any]
     unwind: bool
     """whether hedges of settled contracts are unwound in the market rather than at the settlement price"""
+    demand: Callable[..., Any] | None = None
+    """what customers buy in a step, see `ZeroDteFlow.demand`; None without order flow"""
 
     @classmethod
-    def of(cls, groups: tuple[HedgingPolicy, ...], impact: Impact, *, unwind: bool) -> Stepper:
+    def of(
+        cls, groups: tuple[HedgingPolicy, ...], impact: Impact, *, unwind: bool, demand: Any = None
+    ) -> Stepper:
         return cls(
             trades=tuple(g.trade for g in groups),
             solve=any(g.self_consistent for g in groups),
@@ -56,6 +66,7 @@ class Stepper:
             move=impact.move,
             after=impact.after,
             unwind=unwind,
+            demand=demand,
         )
 
 
@@ -82,6 +93,12 @@ class SteppedBook:
     slope: Any
     """log move per index unit by which the feedback is reported"""
     fee_rate: Any
+    flow: Any = ()
+    """numbers of the order flow"""
+    level: Any = ()
+    """numbers of the stochastic level of the vols"""
+    halts: Any = ()
+    """numbers of the market-wide halts"""
 
 
 @jax.tree_util.register_dataclass
@@ -93,6 +110,11 @@ class SteppedState:
     impact: Any
     known_delta: Any
     """D at the last price and instant, of the contracts that live on, [P]"""
+    inventory: Any = ()
+    """what the order flow has left with the dealers"""
+    level: Any = ()
+    """log level of the vols, [P]"""
+    halts: Any = ()
 
 
 def _shares(book: SteppedBook, paths: int) -> Any:
@@ -108,11 +130,25 @@ def open_stepped(
         ledger=open_ledger(-_shares(book, paths) * start_delta, spot),
         impact=stepper.open(book.impact, paths),
         known_delta=jnp.zeros(paths) + start_delta,
+        inventory=open_inventory(book.flow, paths) if stepper.demand else (),
+        level=jnp.zeros(paths) if book.level else (),
+        halts=open_halts(paths) if book.halts else (),
     )
 
 
-def stepped(stepper: Stepper, book: SteppedBook, state: SteppedState, last: Any, increment: Any):
+def stepped(
+    stepper: Stepper,
+    book: SteppedBook,
+    state: SteppedState,
+    last: Any,
+    increment: Any,
+    orders: Any = None,
+    push: Any = None,
+):
     """Move the price by one step.
+
+    Customers' orders come first, at the last price. Every group hedges its share of their delta within the
+    step, whatever its policy, which then decides on the rest.
 
     Args:
         stepper: the choices of the run.
@@ -120,14 +156,31 @@ def stepped(stepper: Stepper, book: SteppedBook, state: SteppedState, last: Any,
         state: before the step.
         last: log price, [P].
         increment: of the fundamental log price, [P].
+        orders: standard normals of the order flow, [J + 2, P].
+        push: random move of the log level of the vols, [P].
 
     Returns:
-        The new state, log price [P], feedback [P], status [P], and flows [3, P]: the net trade of all groups,
-        and the demand for hedges from moves of the price (gamma) and from the passing of time (charm).
+        The new state, log price [P], feedback [P], status [P], and flows [5, P]: the net trade of all groups,
+        and the demand for hedges from moves of the price (gamma), from the passing of time (charm), from new
+        positions (information) and from vols that move with the price (vanna).
     """
-    rows = book.rows
+    rows, inventory, opened = book.rows, state.inventory, jnp.zeros_like(last)
+    level, by_level = state.level, jnp.zeros_like(last)
+    if book.level:
+        level = book.level["kept"] * level + push
+        still = dataclasses.replace(rows, level=jnp.stack([state.level, state.level]))
+        rows = dataclasses.replace(rows, level=jnp.stack([state.level, level]))
+        by_level = still.living(last) - rows.living(last)
+    if stepper.demand is not None:
+        inventory, opened = take_orders(stepper.demand, book.flow, inventory, last, orders)
+        rows = RowsWithInventory(rows, book.flow, inventory)
+    known, shares = state.known_delta + opened, _shares(book, last.shape[0])
+    informed = -shares * opened
     relaxed, given_back = stepper.relax(book.impact, state.impact)
-    price = last + increment + given_back
+    price, waiting = last + increment + given_back, jnp.zeros_like(last)
+    if book.halts:
+        waiting = state.halts.pending + increment + given_back
+        price = jnp.where(state.halts.left == 0, last + waiting, last)
 
     def settled(x: Any) -> Any:
         return jax.lax.cond(book.settles, rows.settling, jnp.zeros_like, x)
@@ -136,27 +189,43 @@ def stepped(stepper: Stepper, book: SteppedBook, state: SteppedState, last: Any,
         return rows.living(x) + settled(x)
 
     _, slope = jax.jvp(rows.living, (price,), (jnp.ones_like(price),))
-    view = View(delta, lambda x: rows.living(x, 0), state.known_delta, slope * jnp.exp(-price), price)
-    groups = list(zip(stepper.trades, book.groups, state.ledger.hedge, strict=True))
+    view = View(delta, lambda x: rows.living(x, 0), known, slope * jnp.exp(-price), price)
+    groups = list(zip(stepper.trades, book.groups, state.ledger.hedge + informed, strict=True))
 
     def trades(x: Any) -> Any:
-        return jnp.stack([trade(numbers, hedge, view, x) for trade, numbers, hedge in groups])
+        return informed + jnp.stack([trade(numbers, hedge, view, x) for trade, numbers, hedge in groups])
 
     def pressure(x: Any) -> Any:
         return price + stepper.move(book.impact, jnp.sum(trades(x), axis=0)) - x
 
+    tolerance = 0.0 if stepper.demand is None else jnp.where(book.settles, 0.0, _FLOW_TOLERANCE)
     if stepper.solve:
-        x, status = first_balance(pressure, last, _advance(book), book.low, book.high)
+        x, status = first_balance(pressure, last, _advance(book), book.low, book.high, tolerance)
     else:
         x, status = price, jnp.full(price.shape, STABLE)
-    done = trades(x)
+    was_open, halts = True, state.halts
+    if book.halts:
+        halts, was_open, x = halt_step(book.halts, halts, x, waiting)
+    done = jnp.where(was_open, trades(x), 0.0)
     total = jnp.sum(done, axis=0)
     # The price these trades make is exact without impact; inside a ramp it magnifies the rounding of x.
     made = price + stepper.move(book.impact, total)
-    x = jnp.where(jnp.abs(made - x) < _ROUNDING, made, x) if stepper.solve else made
-    standing, shares = delta(last), _shares(book, price.shape[0])
-    hedged = jnp.sum(shares, axis=0)
-    flows = jnp.stack([total, hedged * (standing - delta(x)), hedged * (state.known_delta - standing)])
+    stopped = ~(jnp.abs(made - x) < _ROUNDING + tolerance) if stepper.solve or book.halts else False
+    if book.halts:
+        stopped = stopped | ~was_open
+        unmet = jnp.where(was_open & (halts.left > 0), made - x, halts.pending)
+        halts = dataclasses.replace(halts, pending=unmet)
+    x = jnp.where(stopped, x, made)
+    standing, hedged = delta(last), jnp.sum(shares, axis=0)
+    vanna = by_level
+    if (still := getattr(book.rows, "still", None)) is not None:
+        row = (book.rows.delta[1], book.rows.slope[1])
+        vanna = vanna_demand(book.rows.nodes, row, still, last, x)
+    # The level moves at the last price, the surface with the price.
+    demands = (
+        standing - delta(x) - (vanna - by_level), known - standing - by_level, -opened, vanna
+    )  # fmt: skip
+    flows = jnp.stack([total, *(hedged * demand for demand in demands)])
     handed = shares * settled(x)
     x = jax.lax.cond(book.settles, _at_strike, lambda x, _: x, x, book.strikes)
     ledger = post(state.ledger, done, last, price, x, book.fee_rate)
@@ -164,7 +233,10 @@ def stepped(stepper: Stepper, book: SteppedBook, state: SteppedState, last: Any,
         ledger = hand_over(ledger, handed, jnp.exp(x))
     living, rate = jax.jvp(rows.living, (x,), (jnp.ones_like(x),))
     feedback = jnp.where(book.settles, 0.0, book.slope * hedged * rate)
-    new = SteppedState(ledger, stepper.after(book.impact, relaxed, total), living)
+    if stepper.demand is not None:
+        inventory = expire(book.flow, inventory, last, x)
+    moved = stepper.after(book.impact, relaxed, total)
+    new = SteppedState(ledger, moved, living, inventory, level, halts)
     return new, x, feedback, status, flows
 
 
@@ -210,3 +282,11 @@ def settle_edges(positions: Positions, steps: int) -> tuple[np.ndarray, np.ndarr
         row[1 : 1 + own.size] = own
     strikes = np.unique(positions.log_strike[positions.settle_step[positions.group] <= steps])
     return np.concatenate([[-np.inf], strikes, [np.inf]]), edges
+
+
+def add_edges(
+    strikes: np.ndarray, edges: np.ndarray, more: np.ndarray, settles: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Strikes and edges with further log strikes, which settle at the steps where `settles`, [N]."""
+    ramps = np.where(settles[:, None], np.append(more - RAMP / 2, more + RAMP / 2), np.inf)
+    return np.union1d(strikes, more), np.sort(np.concatenate([edges, ramps], axis=1), axis=1)

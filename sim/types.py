@@ -11,7 +11,13 @@ from gammawall.surfaces.book import new_york
 from gammawall.surfaces.clock import VarianceClock
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["Market", "Measure", "SimConfig", "check_number"]
+__all__ = ["TILE", "Market", "Measure", "SimConfig", "check_number"]
+
+TILE = 1024
+"""Paths summed together. Sums of tiles are added in order of their paths, so that no sum depends on how many
+paths are simulated at once, or where."""
+
+SAMPLINGS = ("random", "sobol")
 
 UNWINDS = ("at_settlement", "in_market")
 
@@ -34,6 +40,8 @@ class Market:
         fee_bp: what a hedge trade costs besides its price, basis points of its value.
         unwind: where the hedge of a contract goes when it settles inside the window: "at_settlement", back to
             the customers at the settlement price, or "in_market", bought and sold like any other trade.
+        halts: whether trading stops for a quarter of an hour when the index has lost 7 or 13 % since the
+            start, and for good at 20 %; see `sim.halts`.
     """
 
     spot: float
@@ -42,6 +50,7 @@ class Market:
     clock: VarianceClock = field(default_factory=VarianceClock)
     fee_bp: float = 0.0
     unwind: str = "at_settlement"
+    halts: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", new_york(self.start, "start"))
@@ -101,11 +110,18 @@ class SimConfig:
         geometric: η in (0, 0.5] lets steps shrink to η × the time left before every settlement, as hedging by
             time decay alone needs; not given, steps are equal.
         antithetic: whether path 2 i + 1 takes the shocks of path 2 i with the opposite sign.
+        control: whether averages are corrected by regression on what the unhedged twin should have done; its
+            own numbers are then exact where a closed form is known.
+        sampling: "random", or "sobol": scrambled Sobol points through a Brownian bridge, in independent
+            randomisations of 2^m points each.
+        replicates: how many randomisations; their spread is the standard error.
         sample_minutes: returns, realised vol and hedge trades are measured over this interval (whole steps,
             at least one), so that the numbers of coarse and fine runs mean the same.
-        block_paths: paths simulated together in one call of the compiled step loop.
+        block_paths: paths between two reports of progress, and in one file of a checkpoint; on a GPU also the
+            paths of one call. Rounded to whole calls.
         keep_paths: how many of the paths to return whole, for pictures.
-        workers: threads running blocks; 0 means one per core.
+        workers: threads running blocks on one device; 0 means one per core.
+        devices: how many of this process's devices share the paths; 0 means all.
         max_nodes: most nodes of the price grid.
     """
 
@@ -113,10 +129,14 @@ class SimConfig:
     steps: int = 390
     geometric: float | None = None
     antithetic: bool = False
+    control: bool = False
+    sampling: str = "random"
+    replicates: int = 16
     sample_minutes: float = 1.0
     block_paths: int = 8192
     keep_paths: int = 2_000
     workers: int = 0
+    devices: int = 0
     max_nodes: int = 8192
 
     def __post_init__(self) -> None:
@@ -127,11 +147,31 @@ class SimConfig:
             "block_paths": (1, 2**24),
             "keep_paths": (0, 10**6),
             "workers": (0, 1024),
+            "devices": (0, 2**16),
+            "replicates": (4, 1024),
             "max_nodes": (64, 2**20),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if isinstance(value, bool) or int(value) != value or not low <= value <= high:
                 raise InputError(f"{name} must be a whole number from {low} to {high:,}; got {value!r}")
+        if self.geometric is not None:
+            check_number("geometric", self.geometric, 0.0 < self.geometric <= 0.5, "in (0, 0.5]")
         if self.antithetic and self.paths % 2:
             raise InputError(f"antithetic paths come in pairs: paths must be even; got {self.paths}")
+        if self.sampling not in SAMPLINGS:
+            raise InputError(f"sampling must be one of {', '.join(SAMPLINGS)}; got {self.sampling!r}")
+        if self.sampling == "sobol":
+            self._check_points()
+
+    def _check_points(self) -> None:
+        if self.antithetic or self.control:
+            other = "antithetic" if self.antithetic else "control"
+            raise InputError(f'{other} and sampling "sobol" exclude each other: choose one')
+        each = self.paths // self.replicates
+        if each * self.replicates != self.paths or each < TILE or each & (each - 1):
+            near = self.replicates * max(TILE, 2 ** round(np.log2(max(each, 1))))
+            raise InputError(
+                f'paths under sampling "sobol" must be replicates ({self.replicates}) times a power of two '
+                f"of at least {TILE}; got {self.paths}: take {near}"
+            )

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from gammawall.sim.exact import Positions, book_delta, chunks, vol_factor
 from gammawall.sim.motion import StickyStrike
-from gammawall.sim.rows import value_at
+from gammawall.sim.rows import lagrange, value_at
 
 __all__ = ["BookValues", "book_value", "book_values"]
 
@@ -47,9 +47,16 @@ class BookValues:
         calls = self.units[settlement, passed] * price - self.units_strike[settlement, passed]
         return calls - (self.puts[settlement, 0] * price - self.puts[settlement, 1])
 
-    def at_close(self, x: Any) -> Any:
-        """Value of what lives beyond the close."""
-        return value_at(self.nodes, self.close, self.close_slope, x)
+    levels: Any = None
+    """log levels of the vols and their barycentric weights, [2, M]; values at the close are then [M, G]"""
+
+    def at_close(self, x: Any, level: Any = ()) -> Any:
+        """Value of what lives beyond the close, at the log level of the vols if that moves."""
+        if self.levels is None:
+            return value_at(self.nodes, self.close, self.close_slope, x)
+        shares = lagrange(self.levels[0], self.levels[1], level)
+        values = [value_at(self.nodes, v, s, x) for v, s in zip(self.close, self.close_slope, strict=True)]
+        return jnp.sum(shares * jnp.stack(values), axis=0)
 
 
 def book_value(positions: Positions, log_spot: np.ndarray, step: int, mask: np.ndarray | None = None):

@@ -17,7 +17,12 @@ _NEWTON_STEPS = 8
 
 
 def first_balance(
-    pressure: Callable[[Any], Any], x: Any, advance: Callable[[Any, Any], Any], low: Any, high: Any
+    pressure: Callable[[Any], Any],
+    x: Any,
+    advance: Callable[[Any, Any], Any],
+    low: Any,
+    high: Any,
+    tolerance: Any = 0.0,
 ) -> tuple[Any, Any]:
     """Walk from x to where the pressure has vanished (the branch rule of model.md, section 2).
 
@@ -27,6 +32,7 @@ def first_balance(
         advance: (price, direction ±1) → the next price to look at on that side. Between two prices looked at
             the pressure must not rise and fall again.
         low, high: the range of prices; a walk that leaves it is capped there.
+        tolerance: a path is done after a correction of at most so much.
 
     Returns:
         The price and the status of each path: stable; jump, where the pressure grew on the way, which is a
@@ -35,40 +41,52 @@ def first_balance(
     begin = pressure(x)
     way = jnp.where(begin >= 0.0, 1.0, -1.0)
     # Every quantity is multiplied by the direction, so that pressure starts positive and is to fall to zero.
-    start = (x, x, jnp.abs(begin), begin == 0.0, jnp.zeros(x.shape, bool), jnp.zeros((), jnp.int32))
+    begins, none = jnp.abs(begin), jnp.zeros(x.shape, bool)
+    start = (x, x, begins, begins, begin == 0.0, none, jnp.zeros((), jnp.int32))
 
     def unfinished(walk):
-        _, _, _, done, _, count = walk
+        *_, done, _, count = walk
         return ~jnp.all(done) & (count < _MOST_STEPS)
 
     def onwards(walk):
-        near, far, left, done, fold, count = walk
+        near, far, before, left, done, fold, count = walk
         ahead = jnp.where(done, far, jnp.clip(advance(far, way), low, high))
         value = way * pressure(ahead)
         edge = (ahead <= low) | (ahead >= high)
         fold = fold | (~done & (value > left))
-        near = jnp.where(done, near, far)
-        return near, ahead, jnp.where(done, left, value), done | (value <= 0.0) | edge, fold, count + 1
+        near, before = jnp.where(done, near, far), jnp.where(done, before, left)
+        left = jnp.where(done, left, value)
+        return near, ahead, before, left, done | (value <= 0.0) | edge, fold, count + 1
 
-    near, far, left, _, fold, _ = jax.lax.while_loop(unfinished, onwards, start)
+    near, far, before, left, _, fold, _ = jax.lax.while_loop(unfinished, onwards, start)
     capped = left > 0.0
-    root = _polish(lambda p: way * pressure(p), near, far)
+    root = _polish(lambda p: way * pressure(p), near, far, before, left, tolerance)
     status = jnp.where(capped, CAPPED, jnp.where(fold, JUMP, STABLE))
     return jnp.where(capped, far, jnp.where(begin == 0.0, x, root)), status
 
 
-def _polish(pressure: Callable[[Any], Any], near: Any, far: Any) -> Any:
-    """Zero between two prices: Newton while it stays inside the bracket, bisection otherwise."""
+def _polish(
+    pressure: Callable[[Any], Any], near: Any, far: Any, before: Any, left: Any, tolerance: Any
+) -> Any:
+    """Zero between two prices, of positive pressure and not: Newton from the secant's while it stays inside
+    the bracket, bisection otherwise."""
+    drop = before - left
+    guess = jnp.where(drop > 0.0, near + (far - near) * before / jnp.where(drop > 0.0, drop, 1.0), near)
 
-    def value_and_slope(p):
-        return jax.jvp(pressure, (p,), (jnp.ones_like(p),))
+    def unfinished(carry):
+        *_, done, count = carry
+        return ~jnp.all(done) & (count < _NEWTON_STEPS)
 
-    def step(_, carry):
-        near, far, guess = carry
-        value, slope = value_and_slope(guess)
+    def step(carry):
+        near, far, guess, done, count = carry
+        value, slope = jax.jvp(pressure, (guess,), (jnp.ones_like(guess),))
         near, far = jnp.where(value > 0.0, guess, near), jnp.where(value > 0.0, far, guess)
         newton = guess - value / jnp.where(slope == 0.0, 1.0, slope)
         inside = (newton - near) * (newton - far) <= 0.0
-        return near, far, jnp.where(inside & (slope != 0.0), newton, 0.5 * (near + far))
+        better = jnp.where(inside & (slope != 0.0), newton, 0.5 * (near + far))
+        # A path that is done keeps its price, so that no path depends on the others.
+        near_enough = jnp.abs(better - guess) <= tolerance
+        return near, far, jnp.where(done, guess, better), done | near_enough, count + 1
 
-    return jax.lax.fori_loop(0, _NEWTON_STEPS, step, (near, far, 0.5 * (near + far)))[2]
+    start = (near, far, guess, jnp.zeros(guess.shape, bool), jnp.zeros((), jnp.int32))
+    return jax.lax.while_loop(unfinished, step, start)[2]

@@ -43,6 +43,7 @@ METRICS = [
     "peak_flow_usd_bn_per_min",
     "gamma_flow_abs_usd_bn",
     "charm_flow_abs_usd_bn",
+    "information_flow_abs_usd_bn",
     "dealer_pnl_usd_mn",
     "dealer_pnl_std_usd_mn",
     "hedge_fees_usd_mn",

@@ -40,7 +40,8 @@ def test_step_by_step_agrees_with_the_static_map(contracts: float) -> None:
     # A short wall folds in the last seconds, which only the static map looks into.
     assert gap[:, :-1].max() < 1e-3
     assert (gap[:, -1] > 1e-3).mean() < (0.03 if contracts < 0 else 1e-9)
-    for name in ("pin_mass", "realised_vol_pct", "charm_flow_abs_usd_bn", "dealer_pnl_usd_mn"):
+    names = ("pin_mass", "realised_vol_pct", "charm_flow_abs_usd_bn", "dealer_pnl_usd_mn")
+    for name in names if contracts > 0 else names[:1]:
         assert stepped[name].value == pytest.approx(static[name].value, rel=2e-3, abs=1e-4), name
     assert stepped["pin_mass"].value > 0.4 if contracts > 0 else stepped["pin_mass"].value == 0.0
 
@@ -284,6 +285,52 @@ def test_gamma_profit_with_feedback(feedback: float) -> None:
     pnl = result["dealer_pnl_usd_mn"]
     assert abs(pnl.value - worth * (1.0 / (1.0 + feedback) - 1.0)) < 4.0 * pnl.stderr + 0.005 * abs(worth)
     assert abs(pnl.value - worth * ((1.0 + feedback) ** -2 - 1.0)) > 8.0 * pnl.stderr
+
+
+EXTREMES = [(1e7, 7000.0, 100.0), (-1e7, 7000.0, 100.0), (1e7, 6990.0, 1e4), (-2e4, 7000.0, 3.0)]
+
+
+@pytest.mark.parametrize("impact", ["linear", "transient", "power"])
+@pytest.mark.parametrize("hedging", POLICIES[1:], ids=["late", "clock", "band", "groups"])
+def test_extremes_end_with_a_status(hedging: Any, impact: str) -> None:
+    """λ = 100 and more, ten million contracts, one minute to expiry: a status for every path-step, no NaN."""
+    market = make_market(start="2026-01-28T15:59:00")
+    for contracts, strike, bp in EXTREMES:
+        force = {
+            "linear": sim.LinearImpact(bp),
+            "transient": sim.ObizhaevaWang(bp, bp, 1.0),
+            "power": sim.PowerLaw(bp, 0.5, 1.0),
+        }[impact]
+        book = make_book(contracts, strike, as_of="2026-01-28T15:59:00")
+        result = simulate(book, hedging, force, market=market, paths=256, steps=12)
+        numbers = [v for m in result.metrics for v in vars(m).values() if isinstance(v, float)]
+        assert np.isfinite(numbers).all()
+        assert np.isfinite(result.sample_paths).all()
+        counted = sum(result.status[k] for k in ("stable", "jump", "capped"))
+        assert counted == 256 * 12
+
+
+def test_errors_of_the_mean_fall_with_the_root_of_the_paths() -> None:
+    """Order −½ ± .05 of the stated standard error, which is the actual spread over seeds."""
+    counts = np.array([1024, 4096, 16_384])
+    book, exact = same_shape(30_000), simulate(same_shape(30_000), paths=65_536, keep_paths=0)
+    for name in ("pin_probability", "realised_vol_pct"):
+        spread, stated = [], []
+        for n in counts:
+            found = [
+                sim.simulate(
+                    book, market=make_market(), dynamics=sim.GBM(VOL), impact=sim.LinearImpact(BP),
+                    config=sim.SimConfig(paths=int(n), steps=39, keep_paths=0, block_paths=4096),
+                    seed=100 + i, measure=sim.Measure(7000.0),
+                )[name]
+                for i in range(24)
+            ]  # fmt: skip
+            values = np.array([m.value for m in found])
+            spread.append(np.sqrt(np.mean((values - exact[name].value) ** 2)))
+            stated.append(np.mean([m.stderr for m in found]))
+            assert 0.6 < spread[-1] / stated[-1] < 1.5, (name, n)
+        assert np.polyfit(np.log(counts), np.log(stated), 1)[0] == pytest.approx(-0.5, abs=0.05), name
+        assert np.polyfit(np.log(counts), np.log(spread), 1)[0] == pytest.approx(-0.5, abs=0.25), name
 
 
 # --- refusals ----------------------------------------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""One call of the compiled block on a device of this process, and what processes tell each other.
+
+Every device runs the same one-device program on paths of its own, and no two need to talk. One program
+partitioned over all devices (`jax.shard_map`) would be compiled, hence rounded, differently from that of one
+device.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import fields
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import SingleDeviceSharding
+
+from gammawall.sim.checkpoint import Record
+from gammawall.sim.engine import BlockSums, Given, Plan, simulate_block
+from gammawall.surfaces.errors import InputError
+
+__all__ = ["Caller", "choose_devices", "gather"]
+
+_COMPILED: dict[Any, Any] = {}
+
+
+def choose_devices(count: int) -> tuple[Any, ...]:
+    """The first devices of this process; 0 means all.
+
+    Raises:
+        InputError: there are not so many.
+    """
+    there = jax.local_devices()
+    if count > len(there):
+        raise InputError(f"devices must be at most {len(there)}, which this process has; got {count}")
+    return tuple(there[: count or None])
+
+
+class Caller:
+    """The block of one run on every device; compiled once per process, device and shape."""
+
+    def __init__(self, given: Given, plan: Plan, devices: tuple[Any, ...], each: int, paths: int) -> None:
+        self.given, self.plan, self.devices, self.each, self.paths = given, plan, devices, each, paths
+        self._ready: list[Any] = [None] * len(devices)
+        self._locks = [threading.Lock() for _ in devices]
+        self._times: list[float] = []
+
+    @property
+    def compile_s(self) -> float:
+        """Seconds from the first compilation's beginning to the last one's end."""
+        return max(self._times) - min(self._times) if self._times else 0.0
+
+    def __call__(self, first: int) -> Record:
+        """The sums of `each` paths from `first`, on the device whose turn it is."""
+        turn = first // self.each % len(self.devices)
+        numbers = np.arange(first, first + self.each)
+        with jax.enable_x64(True):
+            where = SingleDeviceSharding(self.devices[turn])
+            arguments = jax.device_put((numbers.astype(np.uint32), numbers < self.paths), where)
+            compiled, given = self._prepare(turn, where, arguments)
+            sums = compiled(given, *arguments)
+            return {field.name: np.asarray(getattr(sums, field.name)) for field in fields(BlockSums)}
+
+    def _prepare(self, turn: int, where: SingleDeviceSharding, arguments: tuple[Any, Any]) -> Any:
+        with self._locks[turn]:
+            if self._ready[turn] is None:
+                self._times.append(time.perf_counter())
+                given = jax.device_put(jax.tree_util.tree_map(jnp.asarray, self.given), where)
+                leaves, tree = jax.tree_util.tree_flatten((given, *arguments))
+                key = (tree, self.plan, self.devices[turn], *((a.shape, str(a.dtype)) for a in leaves))
+                if key not in _COMPILED:
+                    _COMPILED[key] = simulate_block.lower(given, *arguments, plan=self.plan).compile()
+                self._ready[turn] = _COMPILED[key], given
+                self._times.append(time.perf_counter())
+            return self._ready[turn]
+
+
+def gather(record: Record, kept: int) -> list[Record]:
+    """The records of all processes, in their order.
+
+    Args:
+        record: of this process.
+        kept: whole paths of the first process's record, the most of any.
+    """
+    count = jax.process_count()
+    if count == 1:
+        return [record]
+    room = kept - record["kept"].shape[2]
+    padded = {**record, "kept": np.pad(record["kept"], ((0, 0), (0, 0), (0, room)))}
+    with jax.enable_x64(True):
+        every = jax.tree_util.tree_map(np.asarray, multihost_utils.process_allgather(padded))
+    return [{name: values[i] for name, values in every.items()} for i in range(count)]
