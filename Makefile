@@ -14,12 +14,12 @@ demo: .venv/.ready
 CROSS := tests/test_layout.py tests/test_precision.py tests/test_noise.py tests/test_chain.py tests/test_scenarios.py
 
 test: .venv/.ready $(OTHER:%=%/.ready)
-	@$(BIN)/python -m pytest -n 2 -m 'not slow' tests
-	@$(if $(OTHER),echo "the borders once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 -m 'not slow' $(CROSS))
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests
+	@$(if $(OTHER),echo "the borders once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 --dist loadfile -m 'not slow' $(CROSS))
 
 test-all: .venv/.ready $(OTHER:%=%/.ready)
-	@$(BIN)/python -m pytest -n 2 tests
-	@$(if $(OTHER),echo "everything once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 tests)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	@$(if $(OTHER),echo "everything once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 --dist loadfile tests)
 
 bench: .venv/.ready .venv/.peers
 	@$(BIN)/python bench/run.py

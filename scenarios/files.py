@@ -18,7 +18,7 @@ from gammawall.scenarios.schema import Scenario, problems
 from gammawall.scenarios.values import shown
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["load"]
+__all__ = ["assign", "load", "read_setting"]
 
 _DEPTH = 8
 
@@ -44,12 +44,12 @@ def load(
     data, where = _read(locate(name_or_path), _DEPTH)
     data = copy.deepcopy(data if chain is None else _replace_by_chain(data, chain))
     lines, changes = [], []
-    asked = [(f"--set {text}", partial(_setting, text)) for text in settings]
+    asked = [(f"--set {text}", partial(read_setting, text)) for text in settings]
     asked += [(f"{key}={shown(value)}", partial(_override, key, value)) for key, value in overrides.items()]
     for origin, read in asked:
         try:
             keys, value = read()
-            _assign(data, keys, value)
+            assign(data, keys, value)
         except ValueError as error:
             lines.append(f"{origin}: {error}")
             continue
@@ -118,6 +118,7 @@ def _replace_by_chain(data: Mapping[str, Any], chain: str | os.PathLike[str]) ->
         "market": tables["market"],
         "book": {**tables["book"], "chain": os.fspath(chain)},
         "measure": {},
+        "claim": None,
         "story": f"The options of {Path(chain).name}, from its own time to the close of that session.",
         "facts": ["Quotes, open interest, spot and time are the file's."],
         "assumptions": [
@@ -142,7 +143,7 @@ def _keys(dotted: str) -> Keys:
     return tuple(int(k) if k.isdigit() else k for k in re.sub(r"\[(\d+)\]", r".\1", dotted).split("."))
 
 
-def _setting(text: str) -> tuple[Keys, Any]:
+def read_setting(text: str) -> tuple[Keys, Any]:
     key, sign, value = text.partition("=")
     key, value = key.strip(), value.strip()
     if not sign or not re.fullmatch(r"\w[\w-]*(\.[\w-]+|\[\d+\])*", key):
@@ -159,7 +160,7 @@ def _override(key: str, value: Any) -> tuple[Keys, Any]:
     return _keys(key.replace("__", ".")), value
 
 
-def _assign(data: dict[str, Any], keys: Keys, value: Any) -> None:
+def assign(data: dict[str, Any], keys: Keys, value: Any) -> None:
     at: Any = data
     try:
         for key in keys[:-1]:

@@ -143,7 +143,9 @@ def _scenario_hash(scenario: Scenario) -> str:
 def _series(found: SimResult, exposed: Exposures) -> dict[str, np.ndarray]:
     edges, density, baseline, atoms = _close_densities(found)
     profile = exposed.profile
+    # A night takes no trading time; what is traded at its end counts as one minute's.
     interval = np.diff(found.sample_ends, prepend=0.0)
+    interval = np.where(interval > 0.0, interval, 1.0)
     return {
         "close_edges": edges,
         "close_density": density,

@@ -148,7 +148,7 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
     market, feedback, advance = _open_market(given, paths, plan)
     state = open_state(given.probe, feedback, count)
     dynamics = plan.open(given.drive, count)
-    carry = (dynamics, market, state, jnp.zeros(count), jnp.zeros((3, count), jnp.int32))
+    carry = (dynamics, market, state, jnp.zeros((2, count)), jnp.zeros((3, count), jnp.int32))
     weight = jnp.where(valid, 1.0, 0.0)
 
     def step(carry, row):
@@ -157,11 +157,13 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
         dynamics, increment = plan.step(dynamics, drive, z)
         fundamental = state.x[1] + increment
         market, x, feedback, status, flows = advance(market, state, rows, fundamental, increment, number, z)
+        pair = jnp.stack([x, fundamental])
         paid = paid + jax.lax.cond(
-            settlement >= 0, lambda: given.values.payoff(settlement, x), lambda: jnp.zeros_like(x)
+            settlement >= 0,
+            lambda: jnp.stack([given.values.payoff(settlement, price) for price in pair]),
+            lambda: jnp.zeros_like(pair),
         )
         counts = counts + jnp.stack([status == k for k in range(3)])
-        pair = jnp.stack([x, fundamental])
         state, squared, traded = observe(state, given.probe, pair, flows, feedback, mark, late)
         out = (_tiles(squared * weight), _tiles(traded * weight), pair[:, : plan.keep])
         return (dynamics, market, state, paid, counts), out
@@ -243,14 +245,18 @@ def _sums(given: Given, plan: Plan, market, state: PathState, paid, counts, vali
     squared, traded, kept = series
     x, ledger, beyond = state.x[0], market.ledger, jnp.zeros_like(state.x[0])
     level = getattr(market, "level", ())
-    options = paid + given.values.at_close(x, level) - given.values.start
+    # Beside the hedged dealers, the same options unhedged at the price without hedging.
+    options, unhedged = (
+        paid[leg] + given.values.at_close(state.x[leg], level) - given.values.start for leg in (0, 1)
+    )
     if plan.stepper is not None and plan.stepper.demand is not None:
         options, beyond = options + market.inventory.cash, market.inventory.beyond
     pnl = options + jnp.sum(ledger.cash + ledger.hedge * jnp.exp(x), axis=0)
     fees = jnp.sum(ledger.fees, axis=0)
     halts = getattr(market, "halts", ())
     halted = halts.passed > 0 if halts else jnp.zeros_like(x)
-    vectors = finish(state, given.probe, given.spot, given.mark.shape[0], pnl, fees, halted)
+    profits = jnp.stack([pnl, unhedged])
+    vectors = finish(state, given.probe, given.spot, given.mark.shape[0], profits, fees, halted)
     vectors = jnp.where(valid, vectors, 0.0).reshape(2 * len(STATISTICS), -1)
     width = TILE
     if plan.antithetic:

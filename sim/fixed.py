@@ -46,7 +46,8 @@ class FixedState:
 
     shift: Any
     delta: Any
-    """D at the last price and instant, of the contracts that live on"""
+    """D at the last price and instant that is hedged: of the contracts that live on, and of those that
+    settled there if their hedges are unwound in the market"""
     ledger: Ledger
 
 
@@ -112,7 +113,8 @@ def fixed_step(
     if not unwind:
         shift = shift - c * (d - living)
         ledger = hand_over(ledger, (d - living)[None], jnp.exp(x))
-    return FixedState(shift, living, ledger), x, feedback, status, flows
+    # What is not handed back is still hedged, and is traded away in the next step.
+    return FixedState(shift, d if unwind else living, ledger), x, feedback, status, flows
 
 
 def _settle(table: HedgeTable, arrays, bridge, begin, end, shift, x, seed, paths, number):

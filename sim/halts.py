@@ -20,6 +20,7 @@ __all__ = ["HaltState", "halt_numbers", "halt_step", "open_halts"]
 
 _FALLS = (0.07, 0.13, 0.20)
 _MINUTES = 15.0
+_ROUNDING = 1e-6
 _NO_HALT_MINUTES = 35.0
 """The first two levels stop nothing from 15:25 on."""
 
@@ -30,7 +31,7 @@ class HaltState:
     """[P] each."""
 
     left: Any
-    """steps until trading resumes"""
+    """trading minutes until it resumes"""
     passed: Any
     """levels that have stopped trading"""
     pending: Any
@@ -39,11 +40,11 @@ class HaltState:
 
 def halt_numbers(schedule: Schedule, spot: float) -> dict[str, np.ndarray]:
     """Levels below the initial price, how long each stops trading, and in which steps the first two do."""
-    steps = int(np.ceil(_MINUTES / float(schedule.step_minutes.min()) - 1e-9))
     last = np.array([schedule.minutes[1:][schedule.session == s][-1] for s in schedule.session])
     return {
         "levels": np.append(np.log(spot * (1.0 - np.array(_FALLS))), -np.inf),
-        "steps": np.array([steps, steps, schedule.steps, 0]),
+        "minutes": np.array([_MINUTES, _MINUTES, np.inf, 0.0]),
+        "passing": np.diff(schedule.minutes),
         "active": last - schedule.minutes[1:] > _NO_HALT_MINUTES,
     }
 
@@ -51,7 +52,7 @@ def halt_numbers(schedule: Schedule, spot: float) -> dict[str, np.ndarray]:
 def open_halts(paths: int) -> HaltState:
     """Trading is open."""
     none = jnp.zeros(paths, jnp.int32)
-    return HaltState(none, none, jnp.zeros(paths))
+    return HaltState(jnp.zeros(paths), none, jnp.zeros(paths))
 
 
 def halt_step(numbers: Any, state: HaltState, x: Any, waiting: Any) -> tuple[HaltState, Any, Any]:
@@ -67,9 +68,11 @@ def halt_step(numbers: Any, state: HaltState, x: Any, waiting: Any) -> tuple[Hal
         The new state, its `pending` only where trading was halted already; whether trading was open in the
         step; and the price, [P].
     """
-    was_open = state.left == 0
-    level = numbers["levels"][state.passed]
-    hit = was_open & (x <= level) & (numbers["active"] | (state.passed == 2))
-    left = jnp.where(hit, numbers["steps"][state.passed], jnp.maximum(state.left - 1, 0)).astype(jnp.int32)
-    new = HaltState(left, state.passed + hit.astype(jnp.int32), jnp.where(was_open, 0.0, waiting))
-    return new, was_open, jnp.where(hit, level, x)
+    was_open = state.left <= 0.0
+    # Late in the day only the last level counts.
+    at = jnp.where(numbers["active"], state.passed, jnp.maximum(state.passed, 2))
+    hit = was_open & (x <= numbers["levels"][at])
+    waits = jnp.maximum(state.left - numbers["passing"], 0.0)
+    left = jnp.where(hit, numbers["minutes"][at], jnp.where(waits < _ROUNDING, 0.0, waits))
+    new = HaltState(left, jnp.where(hit, at + 1, state.passed), jnp.where(was_open, 0.0, waiting))
+    return new, was_open, jnp.where(hit, numbers["levels"][at], x)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -222,7 +222,13 @@ def hedging_groups(hedging: HedgingPolicy | Sequence[HedgingPolicy] | None) -> t
     """
     if hedging is None:
         return (Clearing(),)
-    groups = tuple(hedging) if isinstance(hedging, Sequence) else (hedging,)
+    several = isinstance(hedging, Sequence) and not isinstance(hedging, str)
+    groups: tuple[HedgingPolicy, ...] = tuple(cast(Any, hedging)) if several else (cast(Any, hedging),)
+    for group in groups:
+        if not hasattr(group, "trade"):
+            raise InputError(
+                f"hedging must be a policy such as Clearing() or Clock(10), or several; got {group!r}"
+            )
     total = sum(g.fraction for g in groups)
     if not groups or total > 1.0 + 1e-12:
         raise InputError(

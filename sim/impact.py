@@ -49,6 +49,12 @@ class Impact(Protocol):
     def after(self, numbers: dict[str, Any], state: Any, trade: Any) -> Any: ...
 
 
+def _trading_minutes(schedule: Schedule) -> np.ndarray:
+    """Of each step; a night takes none, and what is traded at its end is traded within one equal step."""
+    minutes = np.diff(schedule.minutes)
+    return np.where(minutes > 0.0, minutes, schedule.step_minutes[schedule.session])
+
+
 class _Memoryless:
     """An impact whose state is nothing."""
 
@@ -169,9 +175,7 @@ class PowerLaw(_Memoryless):
         return self.bp_per_usd_bn * BP_PER_USD_BN
 
     def numbers(self, schedule: Schedule, spot: float) -> dict[str, Any]:
-        # A night takes no trading time; what is traded at its end is traded within one equal step.
-        minutes = np.diff(schedule.minutes)
-        minutes = np.where(minutes > 0.0, minutes, schedule.step_minutes[schedule.session])
+        minutes = _trading_minutes(schedule)
         return {
             "usd_bn_per_min": spot / USD_BN / minutes / self.reference_usd_bn_per_min,
             "log_move": self.log_per_usd * USD_BN * self.reference_usd_bn_per_min * minutes,
@@ -199,7 +203,8 @@ class FunctionImpact(_Memoryless):
     Args:
         log_move: of (trade in USD bn at the initial spot [P], trading minutes of the step) → log move [P];
             plain jax.numpy, odd and increasing in the trade.
-        bp_per_usd_bn: slope by which the feedback g is reported; the function's own at zero when not given.
+        bp_per_usd_bn: slope by which the feedback g is reported; the function's own over the first USD bn
+            traded in a minute when not given.
     """
 
     log_move: Callable[[Any, Any], Any]
@@ -209,11 +214,16 @@ class FunctionImpact(_Memoryless):
     def log_per_usd(self) -> float:
         if self.bp_per_usd_bn is not None:
             return self.bp_per_usd_bn * BP_PER_USD_BN
-        small = 1e-6
-        return float(self.log_move(small, 1.0) - self.log_move(-small, 1.0)) / (2.0 * small * USD_BN)
+        rise, fall = float(self.log_move(1.0, 1.0)), float(self.log_move(-1.0, 1.0))
+        if not (np.isfinite([rise, fall]).all() and rise >= 0.0 >= fall):
+            raise InputError(
+                "an impact function must move the price up when USD bn are bought and down when sold; "
+                f"got {rise:g} for 1 and {fall:g} for -1 in one minute"
+            )
+        return (rise - fall) / (2.0 * USD_BN)
 
     def numbers(self, schedule: Schedule, spot: float) -> dict[str, Any]:
-        return {"usd_bn": np.float64(spot / USD_BN), "minutes": np.diff(schedule.minutes)}
+        return {"usd_bn": np.float64(spot / USD_BN), "minutes": _trading_minutes(schedule)}
 
     def move(self, numbers: dict[str, Any], trade: Any) -> Any:
         return self.log_move(numbers["usd_bn"] * trade, numbers["minutes"])

@@ -165,7 +165,7 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
     ),
     "dealer_pnl_usd_mn": (
         "USD mn",
-        "mean profit of the dealers: options, hedges and fees",
+        "mean profit of the dealers, options, hedges and fees, without interest; unhedged: the options alone",
         lambda h, b, s: h["dealer_pnl"] / USD_MN,
     ),
     "dealer_pnl_std_usd_mn": (

@@ -159,8 +159,11 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
 
 
 def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
-    """Vector of each path, [2, len(STATISTICS), P]; flows in index units of delta, the dealers' profit in USD
-    and whether trading was ever halted given as [P]."""
+    """Vector of each path, [2, len(STATISTICS), P].
+
+    Flows are in index units of delta; pnl is the dealers' profit in USD, hedged and unhedged, [2, P]; fees
+    and whether trading was ever halted are [P].
+    """
     x = state.x
     touched = (state.low <= probe.log_strike) & (state.high >= probe.log_strike)
     at_strike = jnp.abs(x - probe.log_strike) <= _AT_STRIKE
@@ -192,8 +195,8 @@ def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
         "charm_flow_abs": hedged_only(state.flows_abs[2]),
         "information_flow_abs": hedged_only(state.flows_abs[3]),
         "vanna_flow_abs": hedged_only(state.flows_abs[4]),
-        "dealer_pnl": hedged_only(pnl),
-        "dealer_pnl_squared": hedged_only(pnl * pnl),
+        "dealer_pnl": pnl,
+        "dealer_pnl_squared": pnl * pnl,
         "hedge_fees": hedged_only(fees),
         "halted": hedged_only(halted.astype(x.dtype)),
     }

@@ -22,16 +22,19 @@ from gammawall.sim.reduce import Probe
 from gammawall.sim.schedule import Schedule, make_schedule
 from gammawall.sim.sobol import sobol_shocks
 from gammawall.sim.stepped import Stepper
-from gammawall.sim.stepped_setup import stepped_market, still_rows
+from gammawall.sim.stepped_setup import MOST_LINES, stepped_market, still_rows, sums_lines
 from gammawall.sim.table import SETTLE, HedgeTable, build_table
 from gammawall.sim.types import Market, Measure, SimConfig
 from gammawall.sim.values import BookValues, book_values
 from gammawall.surfaces.book import Book
+from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import ONE_BP
 
 __all__ = ["Run", "prepare_run"]
 
 _LATE_MINUTES = 30.0
+_LEAD_IN = 0.2
+"""Share of the time left that a step takes at most before a short wall settles."""
 _FLOW_BLOCK = 1024
 """Paths per call with order flow: the inventory of a block, 0.4 MB, stays in a core's cache."""
 
@@ -65,9 +68,13 @@ def prepare_run(
 ) -> Run:
     """Tabulate the book and choose the step: the static map where it holds, step by step elsewhere."""
     inside = book.expiry[(book.expiry > market.start) & (book.expiry < market.close)]
-    schedule = make_schedule(market, config.steps, settlements=inside.unique(), geometric=config.geometric)
+    geometric = (
+        config.geometric if config.geometric is not None else _lead_in(book, market, groups, impact, flow)
+    )
+    schedule = make_schedule(market, config.steps, settlements=inside.unique(), geometric=geometric)
     level, motion = (motion, None) if isinstance(motion, StochasticLevel) else (None, motion)
-    fixed = flow is None and level is None and not market.halts and _is_static(groups, impact)
+    plain = flow is None and level is None and not market.halts and config.geometric is None
+    fixed = plain and _is_static(groups, impact)
     hedged = groups[0].fraction if fixed else 1.0
     whole = prepare_positions(book, market, schedule, motion)
     positions = whole if hedged == 1.0 else prepare_positions(book.scaled(hedged), market, schedule, motion)
@@ -76,7 +83,15 @@ def prepare_run(
     if flow is not None:
         wider = slope * flow.most_units(schedule)
         reach = (reach[0] - wider, reach[1] + wider)
-    table = build_table(positions, schedule, log_spot, reach, slope, config)
+    if geometric is not None and positions.log_strike.size > MOST_LINES:
+        raise InputError(
+            f"geometric steps need a book of at most {MOST_LINES} lines, each summed by itself; got "
+            f"{positions.log_strike.size:,}: leave geometric out, or select fewer positions"
+        )
+    # Where lines are summed one by one, all that is needed of a table is its range of prices.
+    summed = not fixed and level is None and sums_lines(positions)
+    sized = dataclasses.replace(config, max_nodes=64) if summed else config
+    table = build_table(positions, schedule, log_spot, reach, slope, sized, any_policy=not fixed)
     marks = schedule.marks(config.sample_minutes)
     settling = np.flatnonzero(table.kind == SETTLE) + 1
     given = Given(
@@ -126,6 +141,24 @@ def _values(
     return values if level is None else level_values(values, whole, level.levels(schedule))
 
 
+def _lead_in(
+    book: Book,
+    market: Market,
+    groups: tuple[HedgingPolicy, ...],
+    impact: Impact,
+    flow: ZeroDteFlow | None,
+) -> float | None:
+    """Steps that shrink towards settlement, where a short wall may fold the map there.
+
+    The static map has instants of its own for that, see `sim.table`; a book of many lines is tabulated at the
+    equal steps, and its last seconds are as coarse as they are.
+    """
+    solved = any(g.self_consistent for g in groups) and not _is_static(groups, impact)
+    few = len(book) <= MOST_LINES
+    short = bool(((book.contracts < 0.0) & np.asarray(book.expiry <= market.close)).any())
+    return _LEAD_IN if solved and few and flow is None and short else None
+
+
 def _is_static(groups: tuple[HedgingPolicy, ...], impact: Impact) -> bool:
     """Whether the price follows from the fundamental price alone (model.md, section 2)."""
     return (
@@ -157,7 +190,7 @@ def _late(mark: np.ndarray, schedule: Schedule) -> np.ndarray:
     first = np.concatenate([[0], np.flatnonzero(mark[:-1]) + 1])
     begin = schedule.minutes[:-1][first[np.searchsorted(first, np.arange(mark.size), side="right") - 1]]
     late = begin >= schedule.minutes[-1] - _LATE_MINUTES - 1e-9
-    late[-1] = True
+    late[first[-1] :] = True
     return late
 
 

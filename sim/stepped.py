@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gammawall.sim.clearing import STABLE
+from gammawall.sim.clearing import CAPPED, STABLE
 from gammawall.sim.exact import Positions
 from gammawall.sim.halts import halt_step, open_halts
 from gammawall.sim.hedging import HedgingPolicy, View
@@ -109,7 +109,8 @@ class SteppedState:
     ledger: Ledger
     impact: Any
     known_delta: Any
-    """D at the last price and instant, of the contracts that live on, [P]"""
+    """D at the last price and instant, of the contracts that live on, and of those that settled there if
+    their hedges are unwound in the market, [P]"""
     inventory: Any = ()
     """what the order flow has left with the dealers"""
     level: Any = ()
@@ -172,7 +173,12 @@ def stepped(
         rows = dataclasses.replace(rows, level=jnp.stack([state.level, level]))
         by_level = still.living(last) - rows.living(last)
     if stepper.demand is not None:
-        inventory, opened = take_orders(stepper.demand, book.flow, inventory, last, orders)
+        taken, opened = take_orders(stepper.demand, book.flow, inventory, last, orders)
+        if book.halts:
+            trading = state.halts.left <= 0.0
+            opened = jnp.where(trading, opened, 0.0)
+            taken = jax.tree_util.tree_map(lambda new, old: jnp.where(trading, new, old), taken, inventory)
+        inventory = taken
         rows = RowsWithInventory(rows, book.flow, inventory)
     known, shares = state.known_delta + opened, _shares(book, last.shape[0])
     informed = -shares * opened
@@ -180,7 +186,7 @@ def stepped(
     price, waiting = last + increment + given_back, jnp.zeros_like(last)
     if book.halts:
         waiting = state.halts.pending + increment + given_back
-        price = jnp.where(state.halts.left == 0, last + waiting, last)
+        price = jnp.where(state.halts.left <= 0.0, last + waiting, last)
 
     def settled(x: Any) -> Any:
         return jax.lax.cond(book.settles, rows.settling, jnp.zeros_like, x)
@@ -188,8 +194,14 @@ def stepped(
     def delta(x: Any) -> Any:
         return rows.living(x) + settled(x)
 
+    # Hedges of what settled in the last step, where they are to be unwound in the market.
+    held_over = known - rows.living(last, 0) if stepper.unwind and not book.level else 0.0
+
+    def before(x: Any) -> Any:
+        return rows.living(x, 0) + held_over
+
     _, slope = jax.jvp(rows.living, (price,), (jnp.ones_like(price),))
-    view = View(delta, lambda x: rows.living(x, 0), known, slope * jnp.exp(-price), price)
+    view = View(delta, before, known, slope * jnp.exp(-price), price)
     groups = list(zip(stepper.trades, book.groups, state.ledger.hedge + informed, strict=True))
 
     def trades(x: Any) -> Any:
@@ -213,9 +225,13 @@ def stepped(
     stopped = ~(jnp.abs(made - x) < _ROUNDING + tolerance) if stepper.solve or book.halts else False
     if book.halts:
         stopped = stopped | ~was_open
-        unmet = jnp.where(was_open & (halts.left > 0), made - x, halts.pending)
+        unmet = jnp.where(was_open & (halts.left > 0.0), made - x, halts.pending)
         halts = dataclasses.replace(halts, pending=unmet)
     x = jnp.where(stopped, x, made)
+    # A function of the user's may give no number: the path stands still and is counted as capped.
+    valid = jnp.isfinite(x) & jnp.isfinite(total)
+    x, status = jnp.where(valid, x, last), jnp.where(valid, status, CAPPED)
+    done, total = jnp.where(valid, done, 0.0), jnp.where(valid, total, 0.0)
     standing, hedged = delta(last), jnp.sum(shares, axis=0)
     vanna = by_level
     if (still := getattr(book.rows, "still", None)) is not None:
@@ -226,7 +242,8 @@ def stepped(
         standing - delta(x) - (vanna - by_level), known - standing - by_level, -opened, vanna
     )  # fmt: skip
     flows = jnp.stack([total, *(hedged * demand for demand in demands)])
-    handed = shares * settled(x)
+    left_over = settled(x)
+    handed = shares * left_over
     x = jax.lax.cond(book.settles, _at_strike, lambda x, _: x, x, book.strikes)
     ledger = post(state.ledger, done, last, price, x, book.fee_rate)
     if not stepper.unwind:
@@ -236,7 +253,8 @@ def stepped(
     if stepper.demand is not None:
         inventory = expire(book.flow, inventory, last, x)
     moved = stepper.after(book.impact, relaxed, total)
-    new = SteppedState(ledger, moved, living, inventory, level, halts)
+    hedged_delta = living + left_over if stepper.unwind else living
+    new = SteppedState(ledger, moved, hedged_delta, inventory, level, halts)
     return new, x, feedback, status, flows
 
 

@@ -22,9 +22,9 @@ from gammawall.sim.table import SETTLE, HedgeTable, still_potential
 from gammawall.sim.types import Market
 from gammawall.surfaces.units import ONE_BP
 
-__all__ = ["stepped_market", "still_rows"]
+__all__ = ["MOST_LINES", "stepped_market", "still_rows", "sums_lines"]
 
-_MOST_LINES = 48
+MOST_LINES = 48
 """Up to so many lines a book is summed contract by contract in every step: as fast as a table, and exact."""
 
 
@@ -51,7 +51,9 @@ def stepped_market(
         stride = stride * float(np.exp(level.levels(schedule).min()))
     halts = halt_numbers(schedule, market.spot) if market.halts else {}
     rows = _book_rows(table, positions, schedule, level)
-    policies = [_split(g.numbers(schedule, market.spot)) for g in groups]
+    policies = [
+        _split({"fraction": np.float64(g.fraction), **g.numbers(schedule, market.spot)}) for g in groups
+    ]
     force = _split(impact.numbers(schedule, market.spot))
     moving = level.numbers(schedule) if level is not None else {}
     constant, varying = (
@@ -69,11 +71,16 @@ def stepped_market(
             fee_rate=(np.float64(market.fee_bp * ONE_BP), None)[k],
             flow=({**same, **dict.fromkeys(each)}, {**dict.fromkeys(same), **each})[k],
             level=(dict.fromkeys(moving), moving)[k],
-            halts=_part(halts, ("levels", "steps"), keep=k == 0),
+            halts=_part(halts, ("levels", "minutes"), keep=k == 0),
         )
         for k in (0, 1)
     )
     return SteppedMarket(constant, varying, table.start_delta, table.start_feedback)
+
+
+def sums_lines(positions: Positions) -> bool:
+    """Whether a book under a fixed surface is summed line by line rather than tabulated."""
+    return positions.log_strike.size <= MOST_LINES and isinstance(positions.motion, StickyStrike)
 
 
 def still_rows(table: HedgeTable, positions: Positions, schedule: Schedule) -> np.ndarray | None:
@@ -87,8 +94,7 @@ def _book_rows(
     table: HedgeTable, positions: Positions, schedule: Schedule, level: StochasticLevel | None
 ) -> tuple[Any, Any]:
     """The book as rows: what is the same in every step, and what is not."""
-    still = isinstance(positions.motion, StickyStrike)
-    if positions.log_strike.size <= _MOST_LINES and still and level is None:
+    if level is None and sums_lines(positions):
         lines = line_rows(positions)
         rows = {name: _pairs(getattr(lines, name)) for name in ("spread", "shift", "factor")}
         return _apart(lines, rows | {"settles": lines.settles})

@@ -103,6 +103,8 @@ def build_table(
     log_range: tuple[float, float],
     impact: float,
     config: SimConfig,
+    *,
+    any_policy: bool = False,
 ) -> HedgeTable:
     """Tabulate a book for one run.
 
@@ -113,12 +115,15 @@ def build_table(
         log_range: lowest and highest value of X − x₀ that the fundamental log price will take.
         impact: c.
         config: `max_nodes`.
+        any_policy: whether the price may also go wherever the fundamental price does.
     """
     steps = np.arange(1, schedule.steps + 1)
     far = far_positions(positions)
     start, start_slope = book_delta(positions, np.array([log_spot]), np.array([0]), settling=False)
     y_low, y_high = log_spot + impact * start[0, 0] + np.array(log_range)
     low, high = _price_range(positions, log_spot, y_low, y_high, impact, schedule.steps)
+    if any_policy:
+        low, high = min(low, log_spot + log_range[0]), max(high, log_spot + log_range[1])
     near_width, far_width = sharpest_spread(positions, far, low, high)
     coarse = _grid(low, high, _FAR_SPACING * far_width, config.max_nodes)
     wanted = min(_SPACING * near_width, _FAR_SPACING * far_width)

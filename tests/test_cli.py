@@ -44,9 +44,11 @@ METRICS = [
     "gamma_flow_abs_usd_bn",
     "charm_flow_abs_usd_bn",
     "information_flow_abs_usd_bn",
+    "vanna_flow_abs_usd_bn",
     "dealer_pnl_usd_mn",
     "dealer_pnl_std_usd_mn",
     "hedge_fees_usd_mn",
+    "halt_probability",
 ]
 
 
@@ -153,7 +155,9 @@ def test_list_and_show_are_quick_to_read(call):
     code, out, _ = call("list")
     assert code == 0
     lines = out.splitlines()
-    assert [line.split()[0] for line in lines] == ["pin-7000", "press-sign"]
+    names = [line.split()[0] for line in lines]
+    assert len(names) == 12
+    assert {"pin-7000", "press-sign", "siege-week"} <= set(names)
     assert all(line.endswith(".") for line in lines)
     code, out, _ = call("show", "press-sign")
     assert code == 0

@@ -160,3 +160,35 @@ def test_twenty_percent_ends_the_day() -> None:
         first = int(np.argmax(down[path]))
         assert (moves[path, first:] == 0.0).all()
     assert down.any(axis=1).sum() > 50
+
+
+def test_late_in_the_day_only_the_last_level_stops_trading() -> None:
+    """A fall of a quarter at 15:40: no halt of a quarter of an hour, but the end of the day."""
+    fall = sim.Catalyst("2026-01-28T15:40:30", float(np.log(0.75)), 0.0)
+    result = sim.simulate(
+        same_shape(0.0),
+        market=make_market(halts=True),
+        dynamics=sim.GBM(VOL, catalysts=(fall,)),
+        impact=sim.LinearImpact(BP),
+        config=sim.SimConfig(paths=1024, steps=390, keep_paths=1024),
+    )
+    assert result["halt_probability"].value == 1.0
+    assert result.close == pytest.approx(np.full(1024, 0.8 * SPOT))
+
+
+def test_customers_wait_while_trading_is_halted() -> None:
+    """Half of the volume comes after 11:00, when trading stops for good."""
+    fall = sim.Catalyst("2026-01-28T11:00:30", float(np.log(0.75)), 0.0)
+    flow = sim.ZeroDteFlow(VOL, 200_000.0, imbalance=0.5, strikes=21)
+    bought = [
+        sim.simulate(
+            same_shape(0.0),
+            market=make_market(halts=halts),
+            dynamics=sim.GBM(VOL, catalysts=(fall,)),
+            impact=sim.LinearImpact(0.0),
+            flow=flow,
+            config=sim.SimConfig(paths=1024, steps=39, keep_paths=0),
+        )["information_flow_abs_usd_bn"].value
+        for halts in (True, False)
+    ]
+    assert bought[0] < 0.7 * bought[1]

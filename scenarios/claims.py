@@ -1,0 +1,211 @@
+"""Verdicts: the test that a scenario declares of its claim, tried over impacts, variants and the sign."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gammawall.scenarios.build import build
+from gammawall.scenarios.files import assign, load, read_setting
+from gammawall.scenarios.report import format_estimate
+from gammawall.scenarios.results import Result
+from gammawall.scenarios.runner import run
+from gammawall.scenarios.schema import ClaimPart, Scenario, problems
+from gammawall.surfaces.errors import InputError
+
+__all__ = ["CONTRADICTED", "ONLY_IF", "SUPPORTED", "UNDECIDABLE", "Judgement", "effect", "judge", "vary"]
+
+SUPPORTED, ONLY_IF = "supported", "supported only if"
+CONTRADICTED, UNDECIDABLE = "contradicted", "not decidable"
+
+_ERRORS = 3.0
+"""Standard errors that separate an effect from its threshold."""
+_MOST_CAPPED = 1e-3
+"""Share of capped paths above which a setting decides nothing."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of a claim."""
+
+    scenario: str
+    claim: ClaimPart
+    verdict: str
+    sentence: str
+    table: pd.DataFrame
+    """one row per setting: kind (base, impact, variant, contrast, sign), setting, bp_per_usd_bn, effect,
+    stderr, outcome (holds, fails, unclear: of the test as declared), capped (share of paths)"""
+    base: Result
+
+
+@dataclass(frozen=True)
+class _Setting:
+    kind: str
+    name: str
+    changes: tuple[str, ...] = ()
+
+
+def judge(
+    scenario: Scenario | str | os.PathLike[str],
+    *,
+    impacts: Sequence[float] = (1.0, 3.0, 6.0, 30.0),
+    paths: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Judgement:
+    """Try the claim of a scenario and say what became of it.
+
+    The claim's test compares an effect with a threshold. It holds or fails where the two are more than 3
+    standard errors apart, and is unclear otherwise.
+
+    - supported: it holds in the base case and at every impact, and fails in every contrast;
+    - supported only if …: it holds in some of the base case, the impacts and the variants;
+    - contradicted: it fails in the base case and holds in none of them;
+    - not decidable: it is unclear in the base case.
+
+    The opposite sign of all that dealers hold is always run and reported, but is another claim: it does not
+    count.
+
+    Args:
+        scenario: from `load`, or a name or path that `load` takes.
+        impacts: price impacts to try beside the scenario's own, bp of price per USD bn traded.
+        paths: of every run; the scenario's own number when not given.
+        progress: called with (settings done, settings in all).
+
+    Raises:
+        InputError: the scenario has mistakes or no [claim], or a setting of its variants is not possible.
+    """
+    scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
+    claim = scenario.part.claim
+    if claim is None:
+        raise InputError(f"scenario {scenario.name!r} makes no claim: add a [claim] table to its file")
+    if paths is not None:
+        scenario = vary(scenario, [f"simulation.paths={paths}"])
+    # Every setting is checked before the first, which may take minutes, is run.
+    cases = [(s, vary(scenario, s.changes)) for s in _settings(scenario, claim, impacts)]
+    rows, base = [], None
+    for done, (setting, case) in enumerate(cases):
+        if progress is not None:
+            progress(done, len(cases))
+        result = run(case)
+        base = base or result
+        rows.append(_row(setting, case, result, claim))
+    assert base is not None
+    if progress is not None:
+        progress(len(cases), len(cases))
+    table = pd.DataFrame(rows)
+    verdict = _verdict(table)
+    return Judgement(scenario.name, claim, verdict, _sentence(claim, verdict, table), table, base)
+
+
+def vary(scenario: Scenario, settings: Sequence[str]) -> Scenario:
+    """A scenario with some of its keys set anew, as ``--set`` does: ``["impact.bp_per_usd_bn=6"]``.
+
+    Raises:
+        InputError: the scenario then has mistakes; `problems` lists them all.
+    """
+    if not settings:
+        return scenario
+    data = scenario.part.model_dump(exclude_unset=True)
+    lines = []
+    for text in settings:
+        try:
+            assign(data, *read_setting(text))
+        except ValueError as error:
+            lines.append(f"{text}: {error}")
+    part, found = problems(data)
+    lines += [f"{'.'.join(map(str, keys))}: {sentence}" for keys, sentence in found]
+    if lines or part is None:
+        raise InputError(f"{scenario.name} cannot be set to {', '.join(settings)}:", problems=tuple(lines))
+    return build(part)
+
+
+def effect(metric: dict[str, Any], kind: str) -> tuple[float, float]:
+    """An effect and its standard error from one metric of a result.
+
+    The ratio r = v/b is by the delta method: Var r = (Var v − 2 r Cov + r² Var b)/b², with the covariance of
+    the paired legs from Var(v − b) = Var v + Var b − 2 Cov.
+
+    Args:
+        metric: an entry of a document's metrics.
+        kind: "value", "difference" or "ratio to baseline"; a ratio to zero is NaN.
+    """
+    if kind != "ratio to baseline":
+        return metric[kind], metric["stderr" if kind == "value" else "difference_stderr"]
+    v, b = metric["value"], metric["baseline"]
+    if b == 0.0:
+        return np.nan, np.nan
+    own, other = metric["stderr"] ** 2, metric["baseline_stderr"] ** 2
+    twice_covariance = own + other - metric["difference_stderr"] ** 2
+    r = v / b
+    return r, float(np.sqrt(max(own - r * twice_covariance + r * r * other, 0.0))) / abs(b)
+
+
+def _settings(scenario: Scenario, claim: ClaimPart, impacts: Sequence[float]) -> Iterator[_Setting]:
+    """The base case first."""
+    yield _Setting("base", "as stated")
+    for impact in sorted({float(i) for i in impacts} - {scenario.part.impact.bp_per_usd_bn}):
+        yield _Setting("impact", f"impact {impact:g} bp per USD bn", (f"impact.bp_per_usd_bn={impact!r}",))
+    for variant in claim.variant:
+        yield _Setting("contrast" if variant.contrast else "variant", variant.name, variant.set)
+    turned = [f"book.scale={-scenario.part.book.scale!r}"]
+    if scenario.flow is not None:
+        turned += [f"flow.{name}={-getattr(scenario.flow, name)!r}" for name in ("imbalance", "momentum")]
+    yield _Setting("sign", "the opposite sign of all that dealers hold", tuple(turned))
+
+
+def _row(setting: _Setting, case: Scenario, result: Result, claim: ClaimPart) -> dict[str, Any]:
+    metric = result.metric(claim.metric)
+    size, stderr = effect(metric, claim.effect)
+    paths = case.config.paths
+    if metric["unit"] == "probability":
+        # Of an event that no path has met the sums know no error; three of these are a 95 % bound on it.
+        scale = metric["baseline"] if claim.effect == "ratio to baseline" else 1.0
+        stderr = max(stderr, 1.0 / paths / scale) if scale else stderr
+    capped = result.document["status"]["paths_capped"] / paths
+    margin = (size - claim.threshold) * (1.0 if claim.holds == "above" else -1.0)
+    clear = abs(margin) > _ERRORS * stderr and capped <= _MOST_CAPPED
+    return {
+        "kind": setting.kind,
+        "setting": setting.name,
+        "bp_per_usd_bn": case.part.impact.bp_per_usd_bn,
+        "effect": size,
+        "stderr": stderr,
+        "outcome": ("holds" if margin > 0.0 else "fails") if clear else "unclear",
+        "capped": capped,
+    }
+
+
+def _verdict(table: pd.DataFrame) -> str:
+    outcome = {kind: set(rows) for kind, rows in table.groupby("kind")["outcome"]}
+    stated, contrast = outcome["base"] | outcome.get("impact", set()), outcome.get("contrast", set())
+    if outcome["base"] == {"unclear"}:
+        return UNDECIDABLE
+    if stated == {"holds"} and contrast <= {"fails"}:
+        return SUPPORTED
+    return ONLY_IF if "holds" in stated | outcome.get("variant", set()) else CONTRADICTED
+
+
+def _sentence(claim: ClaimPart, verdict: str, table: pd.DataFrame) -> str:
+    """The verdict with its figures, made of the table alone."""
+    by: dict[str, list[str]] = {"holds": [], "fails": [], "unclear": []}
+    apart = []
+    for row in table.to_dict("records"):
+        kind, outcome = row["kind"], row["outcome"]
+        name = row["setting"] if kind == "base" else f"with {row['setting']}"
+        told = f"{name} ({format_estimate(row['effect'], row['stderr'])})"
+        if kind not in ("contrast", "sign"):
+            by[outcome].append(told)
+            continue
+        said = ", as the claim says" if outcome == "fails" else ", though the claim says it fails there"
+        word = "is unclear" if outcome == "unclear" else outcome
+        apart.append(f"{told} it {word}{said if kind == 'contrast' else ''}")
+    words = {"holds": "it holds", "fails": "it fails", "unclear": "it is unclear"}
+    parts = [f"{words[outcome]} {', '.join(settings)}" for outcome, settings in by.items() if settings]
+    lead = f"{claim.id} is {'supported only in some settings:' if verdict == ONLY_IF else f'{verdict};'} "
+    tested = f"{claim.metric}, {claim.effect}, {claim.holds} {claim.threshold:g}"
+    return f"{lead}{'; '.join(parts + apart)}. Tested: {tested}. What decides: {claim.hinge}"
