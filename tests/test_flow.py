@@ -332,6 +332,7 @@ def test_every_policy_hedges_new_orders_at_once(sold: SimResult) -> None:
     assert of(found, name) == pytest.approx(of(sold, name), rel=0.03)
 
 
+@pytest.mark.slow
 def test_two_sessions_are_two_days_and_finer_steps_hedge_better() -> None:
     """Yesterday's options are gone: both days see the same flow, and fair options earn nothing on either."""
     two = run(FLOW, 0.0, market=make_market(close="2026-01-29T16:00:00"), steps=2 * STEPS)

@@ -39,6 +39,10 @@ TABLES = {
 }
 
 
+SLOW = pytest.mark.slow
+"""Every kind is a compilation of its own."""
+
+
 def with_table(table: str) -> str:
     """The small scenario with one more table; its own [impact] makes way for another."""
     text = SCENARIO
@@ -52,7 +56,13 @@ def test_every_kind_is_tried() -> None:
     assert kinds == set(TABLES) - {"band by cost", "groups"}
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("heston", "groups", "obizhaeva_wang", "zero_dte") else SLOW)
+        for name in TABLES
+    ],
+)
 def test_every_kind_runs(name: str, tmp_path: Path) -> None:
     result = scenarios.run(scenarios.load(write(tmp_path, with_table(TABLES[name]))))
     values = [m[key] for m in result.document["metrics"] for key in ("value", "stderr", "baseline")]

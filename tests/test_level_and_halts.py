@@ -59,12 +59,14 @@ def test_the_delta_between_levels_is_the_books_at_that_level() -> None:
         assert np.asarray(found) == pytest.approx(exact[0], abs=2e-5 * 100 * 29_000)
 
 
+@pytest.mark.slow
 def test_a_level_that_hardly_moves_is_a_fixed_surface() -> None:
     fixed, moving = simulate(later_book(), HALVES), simulate(later_book(), motion=sim.StochasticLevel(1e-6))
     assert np.abs(fixed.sample_paths - moving.sample_paths).max() < 1e-3
     assert moving["vanna_flow_abs_usd_bn"].value < 1e-5
 
 
+@pytest.mark.slow
 def test_vanna_flow_grows_with_the_vol_of_vol_and_profit_with_long_vega() -> None:
     """Twice the vol of vol, twice the flow; a level correlated with the price and vega at its wing."""
     small, large = (
@@ -152,6 +154,7 @@ def test_a_calm_day_has_no_halt() -> None:
     assert stopped["halt_probability"].value == 0.0
 
 
+@pytest.mark.slow
 def test_twenty_percent_ends_the_day() -> None:
     result = simulate(same_shape(0.0), vol=3.0, market=make_market(halts=True), steps=78, paths=1024)
     moves, _ = log_moves(result)
@@ -176,6 +179,7 @@ def test_late_in_the_day_only_the_last_level_stops_trading() -> None:
     assert result.close == pytest.approx(np.full(1024, 0.8 * SPOT))
 
 
+@pytest.mark.slow
 def test_customers_wait_while_trading_is_halted() -> None:
     """Half of the volume comes after 11:00, when trading stops for good."""
     fall = sim.Catalyst("2026-01-28T11:00:30", float(np.log(0.75)), 0.0)

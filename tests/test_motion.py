@@ -78,6 +78,7 @@ def test_the_books_delta_moves_with_its_vols(motion: Any) -> None:
         assert (abs(slope[0, 0] / still[0, 0] - 1.0) > 1e-3) == moves
 
 
+@pytest.mark.slow
 def test_no_beta_is_sticky_strike() -> None:
     still = simulate(smile_book())
     moved = simulate(smile_book(), motion=sim.SpotVolBeta(0.0))
@@ -148,6 +149,7 @@ def test_vanna_flow_is_the_integral_of_vanna() -> None:
     assert abs(exact) > 1e3
 
 
+@pytest.mark.slow
 def test_profit_counts_the_moved_vols() -> None:
     """One step, nobody hedges a book of the next day: its value at the close by the public price."""
     motion = sim.SpotVolBeta(-1.5)
@@ -172,6 +174,7 @@ def test_a_beta_without_bound_is_refused() -> None:
         sim.SpotVolBeta(float("nan"))
 
 
+@pytest.mark.slow
 def test_settling_strikes_keep_their_atoms() -> None:
     """At expiry no vol is left to move: the pin mass is that of the fixed surface."""
     book = make_book([20_000.0, 3_000.0], [7000.0, 7050.0], vol=[0.12, 0.14], expiry=CLOSE)

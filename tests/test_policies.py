@@ -60,6 +60,7 @@ def test_the_last_seconds_of_a_short_wall_are_looked_into() -> None:
     assert abs(0.028 - stepped.value) > 8.0 * stepped.stderr
 
 
+@pytest.mark.slow
 def test_a_large_book_by_table_agrees_with_the_static_map() -> None:
     """Ninety lines, two expiries, both signs: too many to be summed one by one in every step."""
     strikes = np.arange(6890.0, 7115.0, 5.0)
@@ -111,6 +112,7 @@ def test_one_step_late(feedback: float, rebalances: int) -> None:
     assert np.sqrt(np.mean((r - expected) ** 2) / np.mean(r**2)) < 0.02
 
 
+@pytest.mark.slow
 def test_a_late_hedger_does_not_pin_where_a_continuous_one_does() -> None:
     """The trap of model.md, section 2: lag 1 is a policy, not an integrator."""
     book = same_shape(1.5 * scale() / UNIT / 100.0)
@@ -158,6 +160,7 @@ def test_hedging_error_without_impact_falls_with_the_root_of_the_number() -> Non
 # --- band --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_band_calms_the_day_but_not_the_minute() -> None:
     """Section 3.6 in its units (slope of the delta ½, λ = 1, half width .1): RV .970, variance .450."""
     slope = 0.5 / UNIT
@@ -232,6 +235,14 @@ def test_charm_of_a_short_wall_repels() -> None:
 
 
 POLICIES = [sim.Clearing(), sim.Clock(10.0), sim.Clock(10.0, lag=0), sim.Band(0.05), HALVES]
+CHEAP = {
+    ("clearing", "linear"),
+    ("late", "linear"),
+    ("band", "linear"),
+    ("clearing", "transient"),
+    ("clock", "power"),
+}
+"""Pairs that every run tries; each is a compilation of its own."""
 IMPACTS = [
     sim.LinearImpact(BP),
     sim.ObizhaevaWang(1.0, 2.0, 30.0),
@@ -240,8 +251,15 @@ IMPACTS = [
 ]
 
 
-@pytest.mark.parametrize("impact", IMPACTS, ids=["linear", "transient", "power", "function"])
-@pytest.mark.parametrize("hedging", POLICIES, ids=["clearing", "late", "clock", "band", "groups"])
+SLOW = pytest.mark.slow
+PAIRS = [
+    pytest.param(policy, impact, id=f"{p}-{i}", marks=() if (p, i) in CHEAP else SLOW)
+    for p, policy in zip(["clearing", "late", "clock", "band", "groups"], POLICIES, strict=True)
+    for i, impact in zip(["linear", "transient", "power", "function"], IMPACTS, strict=True)
+]
+
+
+@pytest.mark.parametrize(("hedging", "impact"), PAIRS)
 def test_long_gamma_trades_against_the_move_and_short_gamma_with_it(hedging: Any, impact: Any) -> None:
     """sign(trade · move) = −sign(gamma): the hedge's push, set against this shock and the last."""
     pushes = []
@@ -304,8 +322,14 @@ def test_gamma_profit_with_feedback(feedback: float) -> None:
 EXTREMES = [(1e7, 7000.0, 100.0), (-1e7, 7000.0, 100.0), (1e7, 6990.0, 1e4), (-2e4, 7000.0, 3.0)]
 
 
-@pytest.mark.parametrize("impact", ["linear", "transient", "power"])
-@pytest.mark.parametrize("hedging", POLICIES[1:], ids=["late", "clock", "band", "groups"])
+@pytest.mark.parametrize(
+    ("hedging", "impact"),
+    [
+        pytest.param(policy, impact, marks=() if (k, impact) == (2, "linear") else SLOW)
+        for k, policy in enumerate(POLICIES[1:])
+        for impact in ("linear", "transient", "power")
+    ],
+)
 def test_extremes_end_with_a_status(hedging: Any, impact: str) -> None:
     """λ = 100 and more, ten million contracts, one minute to expiry: a status for every path-step, no NaN."""
     market = make_market(start="2026-01-28T15:59:00")
@@ -324,6 +348,7 @@ def test_extremes_end_with_a_status(hedging: Any, impact: str) -> None:
         assert counted == 256 * (result.minutes.size - 1)
 
 
+@pytest.mark.slow
 def test_errors_of_the_mean_fall_with_the_root_of_the_paths() -> None:
     """Order −½ ± .05 of the stated standard error, which is the actual spread over seeds."""
     counts = np.array([1024, 4096, 16_384])

@@ -90,10 +90,10 @@ def test_the_digest_sees_one_bit(whole: SimResult) -> None:
     ("kind", "extra"),
     [
         ("fixed", {}),
-        ("fold", {}),
+        pytest.param("fold", {}, marks=pytest.mark.slow),
         ("stepped", {}),
         pytest.param("stepped", {"antithetic": True, "control": True}, marks=pytest.mark.slow),
-        ("stepped", {"sampling": "sobol", "paths": 32_768}),
+        pytest.param("stepped", {"sampling": "sobol", "paths": 32_768}, marks=pytest.mark.slow),
     ],
 )
 def test_blocks_and_workers_change_no_bit(kind: str, extra: dict[str, Any]) -> None:
@@ -159,6 +159,7 @@ def check_devices(kind: str, paths: int) -> None:
     assert found["9"] == "devices must be at most 8, which this process has; got 9"
 
 
+@pytest.mark.slow
 def test_devices_change_no_bit() -> None:
     """Two calls on eight devices."""
     check_devices("stepped", 5_001)
@@ -359,6 +360,7 @@ def kill_and_resume(times: int, paths: int, folder: Path) -> None:
     assert contents(folder) == contents(straight)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(tmp_path: Path) -> None:
     kill_and_resume(2, 80_000, tmp_path / "killed")
 

@@ -219,6 +219,7 @@ def test_without_impact_contracts_do_not_matter_but_impact_does() -> None:
 # --- folds, and what is refused ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_jumps_are_reported_and_too_many_refused() -> None:
     def short(contracts: float) -> Book:
         expiry = [CLOSE] * 3 + ["2026-01-29T16:00:00"]

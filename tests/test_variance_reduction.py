@@ -111,6 +111,7 @@ def test_pairs_do_not_help_what_is_even_in_the_price(results: dict[str, SimResul
     assert 1.5 < (pair / plain) ** 2 < 2.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["antithetic", "control", "both", "sobol"])
 def test_standard_errors_are_the_spread_over_seeds(method: str) -> None:
     seeds, paths = (16, 16 * 1024) if method == "sobol" else (40, 4096)
@@ -291,6 +292,7 @@ def test_too_many_dimensions_are_refused() -> None:
         sobol_shocks(0, config, 2, np.ones(11_000))
 
 
+@pytest.mark.slow
 def test_heston_by_every_method() -> None:
     """Two normals a step, a step that solves for the price: the same numbers within their errors."""
     found = {
