@@ -239,6 +239,7 @@ class Burst(ZeroDteFlow):
         return bought, puts, jnp.zeros_like(push), jnp.zeros_like(push)
 
 
+@pytest.mark.slow
 def test_orders_at_the_open_are_a_static_book() -> None:
     """Customers sell a wall in one order: the static map of the same book gives every price."""
     strikes, puts = FLOW.grid(SPOT)[[48, 50, 53, 50]], -_open_delta()

@@ -133,6 +133,7 @@ def test_trades_fall_on_the_clock(minutes: float) -> None:
     assert np.array_equal(moved, ticks)
 
 
+@pytest.mark.slow
 def test_hedging_error_without_impact_falls_with_the_root_of_the_number() -> None:
     """Section 3.9: 6.16/3.63/2.59/1.17 points for 13/39/78/390 rebalances, and the order −½ ± .03."""
     counts = np.array([13, 39, 78, 390])
@@ -393,6 +394,7 @@ def test_a_policy_of_the_users_own_starts_hedged() -> None:
     assert own["max_feedback"].value == pytest.approx(clock["max_feedback"].value)
 
 
+@pytest.mark.slow
 def test_a_function_is_the_power_it_spells_out_also_over_a_night() -> None:
     market = make_market(close="2026-01-29T16:00:00", clock=VarianceClock(overnight=0.3))
     book = make_book(2e4, expiry="2026-01-30T16:00:00")

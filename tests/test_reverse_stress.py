@@ -41,6 +41,7 @@ def assert_reached(found: ReverseStress) -> None:
     assert abs(found.reached - found.target) < 4.0 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["scale", "impact"])
 def test_pinning_by_a_factor_against_the_law(by: str) -> None:
     book = BOOKS["three-strikes-with-puts"]
@@ -60,6 +61,7 @@ def test_pinning_by_a_factor_against_the_law(by: str) -> None:
         assert not found.change.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amplification", [1.5, 0.6])
 def test_amplification_by_impact_against_the_effective_vol(amplification: float) -> None:
     """A year to expiry, so that feedback hardly moves: 1/(1 + g) = target."""

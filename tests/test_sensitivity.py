@@ -116,6 +116,7 @@ def test_impact_and_vol_against_bumped_runs() -> None:
             assert_same(-got, differences, error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unwind", ["at_settlement", pytest.param("in_market", marks=pytest.mark.slow)])
 def test_settlements_inside_the_run(unwind: str) -> None:
     """The map starts anew after a settlement: what expires tonight still moves tomorrow's price."""

@@ -66,18 +66,21 @@ def z_scores(result: SimResult, vol: float = VOL) -> dict[str, float]:
     return {name: (result[name].value - value) / result[name].stderr for name, value in exact.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_close_has_its_law(results: dict[str, SimResult], method: str) -> None:
     z = z_scores(results[method])
     assert max(map(abs, z.values())) < 4.0, z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_another_law_is_told_apart(results: dict[str, SimResult], method: str) -> None:
     z = z_scores(results[method], vol=1.06 * VOL)
     assert abs(z["pin_probability"]) > 4.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "least"),
     [
@@ -105,6 +108,7 @@ def test_variance_saved(results: dict[str, SimResult], method: str, least: dict[
         assert saved > factor, (name, saved)
 
 
+@pytest.mark.slow
 def test_pairs_do_not_help_what_is_even_in_the_price(results: dict[str, SimResult]) -> None:
     """Spot at the strike: both paths of a pair close in the band, or neither."""
     pair, plain = (results[name]["pin_probability"].stderr for name in ("antithetic", "plain"))
@@ -189,6 +193,7 @@ def test_other_models_give_what_they_know() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_twin_is_exact_where_it_is_known(results: dict[str, SimResult]) -> None:
     for method in ("control", "both"):
         for name in (
