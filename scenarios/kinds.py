@@ -25,6 +25,7 @@ from gammawall.sim import (
     ObizhaevaWang,
     PowerLaw,
     StochasticLevel,
+    Zakamouline,
     ZeroDteFlow,
 )
 from gammawall.sim.motion import SpotVolBeta, StickyMoneyness, StickyStrike
@@ -104,6 +105,10 @@ HEDGING: dict[str, Kind] = {
     "band": Kind(
         lambda p: Band(p.width_usd_bn, p.cost_bp, p.aversion_per_usd_bn, p.fraction),
         takes=("width_usd_bn", "cost_bp", "aversion_per_usd_bn"),
+    ),
+    "zakamouline": Kind(
+        lambda p: Zakamouline(p.cost_bp, p.aversion_per_usd_bn, p.fraction),
+        needs=("cost_bp", "aversion_per_usd_bn"),
     ),
     "charm_only": Kind(lambda p: CharmOnly(p.fraction)),
     "none": Kind(lambda p: NoHedging()),

@@ -8,7 +8,15 @@ if __name__ != "gammawall.sim":
 from gammawall.sim import theory
 from gammawall.sim.dynamics import GBM, Bachelier, Catalyst, Dynamics
 from gammawall.sim.flow import ZeroDteFlow
-from gammawall.sim.hedging import Band, CharmOnly, Clearing, Clock, HedgingPolicy, NoHedging
+from gammawall.sim.hedging import (
+    Band,
+    CharmOnly,
+    Clearing,
+    Clock,
+    HedgingPolicy,
+    NoHedging,
+    Zakamouline,
+)
 from gammawall.sim.heston import Heston
 from gammawall.sim.impact import FunctionImpact, Impact, LinearImpact, ObizhaevaWang, PowerLaw
 from gammawall.sim.jumps import Jumps
@@ -50,6 +58,7 @@ __all__ = [
     "StickyMoneyness",
     "StickyStrike",
     "StochasticLevel",
+    "Zakamouline",
     "ZeroDteFlow",
     "reverse_stress",
     "sensitivities",

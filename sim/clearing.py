@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -41,16 +42,19 @@ def root_in_cell(y, x_left, width, coefficients, c, low: Any = 0.0, high: Any = 
     left = x_left + c * value0
     climb = width + c * (value1 - value0)
     u = jnp.clip((y - left) / jnp.where(climb == 0.0, 1.0, climb), low, high)
-    a, b = jnp.broadcast_to(low, u.shape), jnp.broadcast_to(high, u.shape)
-    for _ in range(_NEWTON_STEPS):
+
+    def newton(_, bracket):
+        u, a, b = bracket
         value, slope = cubic(coefficients, u)
         excess = x_left + u * width + c * value - y
         # Keep the bracket; Newton when it stays inside, bisection otherwise.
         a, b = jnp.where(excess < 0.0, u, a), jnp.where(excess < 0.0, b, u)
         rate = width + c * slope
         guess = u - excess / jnp.where(rate == 0.0, 1.0, rate)
-        u = jnp.where((guess >= a) & (guess <= b), guess, 0.5 * (a + b))
-    return u
+        return jnp.where((guess >= a) & (guess <= b), guess, 0.5 * (a + b)), a, b
+
+    bracket = (u, jnp.broadcast_to(low, u.shape), jnp.broadcast_to(high, u.shape))
+    return jax.lax.fori_loop(0, _NEWTON_STEPS, newton, bracket)[0]
 
 
 def inverse_lookup(y, y_first, y_width, coefficients, c):
@@ -78,17 +82,22 @@ def inverse_lookup(y, y_first, y_width, coefficients, c):
 
 def _first_at_least(values, row, start, level):
     """First index ≥ start where values[row] ≥ level; a row's length where there is none. Binary lifting."""
-    rows, length = values.shape
-    ladder = [values]
-    while (1 << len(ladder)) <= length:
-        reach = 1 << (len(ladder) - 1)
-        beyond = jnp.full((rows, reach), -jnp.inf, values.dtype)
-        shifted = jnp.concatenate([ladder[-1][:, reach:], beyond], axis=1)
-        ladder.append(jnp.maximum(ladder[-1], shifted))
-    index = start
-    for power in reversed(range(len(ladder))):
-        peak = ladder[power][row, jnp.minimum(index, length - 1)]
-        index = jnp.where((index < length) & (peak < level), index + (1 << power), index)
+    length = values.shape[1]
+    reaches = 2 ** jnp.arange(length.bit_length(), dtype=jnp.int32)
+
+    def widen(peaks, reach):
+        """Peaks of twice the reach, from those of this one."""
+        ahead = jnp.arange(length) + reach
+        beyond = jnp.where(ahead < length, peaks[:, jnp.minimum(ahead, length - 1)], -jnp.inf)
+        return jnp.maximum(peaks, beyond), peaks
+
+    def leap(index, rung):
+        peaks, reach = rung
+        peak = peaks[row, jnp.minimum(index, length - 1)]
+        return jnp.where((index < length) & (peak < level), index + reach, index), None
+
+    _, ladder = jax.lax.scan(widen, values, reaches)
+    index, _ = jax.lax.scan(leap, start, (ladder, reaches), reverse=True)
     return jnp.minimum(index, length)
 
 

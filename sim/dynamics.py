@@ -12,6 +12,7 @@ import pandas as pd
 from jax import Array
 
 from gammawall.sim.schedule import Schedule
+from gammawall.sim.types import check_number
 from gammawall.surfaces.book import new_york
 from gammawall.surfaces.errors import InputError
 
@@ -82,8 +83,8 @@ class Catalyst:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "when", new_york(self.when, "when"))
-        require("mean", self.mean, True, "finite, a log move such as -0.01")
-        require("std", self.std, self.std >= 0.0, "zero or positive, a log move such as 0.01")
+        check_number("mean", self.mean, True, "finite, a log move such as -0.01")
+        check_number("std", self.std, self.std >= 0.0, "zero or positive, a log move such as 0.01")
 
 
 @dataclass(frozen=True)
@@ -200,12 +201,6 @@ class Bachelier:
 # --- shared by every model ---------------------------------------------------------------------------------
 
 
-def require(name: str, value: float, good: bool, allowed: str) -> None:
-    """Refuse a number that is not finite or not good."""
-    if not (np.isfinite(value) and good):
-        raise InputError(f"{name} must be {allowed}; got {value:g}")
-
-
 class _Common(Protocol):
     """What every model has."""
 
@@ -219,9 +214,9 @@ class _Common(Protocol):
 
 def require_common(model: _Common) -> None:
     """Check vol, drift and catalysts."""
-    require("vol", model.vol, model.vol > 0.0, "positive, an annual decimal such as 0.12")
+    check_number("vol", model.vol, model.vol > 0.0, "positive, an annual decimal such as 0.12")
     if not isinstance(model.drift, str):
-        require("drift", model.drift, True, "finite")
+        check_number("drift", model.drift, True, "finite")
     elif model.drift != "martingale":
         raise InputError(f'drift must be "martingale" or a number per year; got {model.drift!r}')
     object.__setattr__(model, "catalysts", tuple(model.catalysts))

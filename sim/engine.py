@@ -23,7 +23,7 @@ from gammawall.sim.table import HedgeTable
 from gammawall.sim.types import TILE
 from gammawall.sim.values import BookValues
 
-__all__ = ["TILE", "BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
+__all__ = ["BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Plan:
     stepper: Stepper | None
     """None for the static map of a fixed book"""
     unwind: bool
+    """whether hedges of settled contracts are unwound in the market rather than at the settlement price"""
     antithetic: bool
     keep: int
     """how many paths of the block are returned whole"""
@@ -226,7 +227,7 @@ def _open_market(given: Given, paths: Any, plan: Plan):
         if book.level:
             own = _drawn(given.seed, [LEVEL], paths, 1, plan, number)[0, 0]
             push = book.level["shared"] * z[0] + book.level["own"] * own
-        return stepped(stepper, book, state, seen.x[0], increment, orders, push)
+        return stepped(stepper, book, state, seen.x[0], increment, orders, push, unwind=plan.unwind)
 
     return opened, market.start_feedback, by_step
 

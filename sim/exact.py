@@ -19,16 +19,18 @@ from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.normal import norm_cdf, norm_pdf
 
 __all__ = [
+    "CHUNK",
     "Positions",
     "book_delta",
     "chunks",
+    "merge_lines",
     "positions_within",
     "prepare_positions",
     "settled_delta",
     "vol_factor",
 ]
 
-_CHUNK = 128
+CHUNK = 128
 """Positions evaluated together; every chunk has this size, so that one compilation serves all books."""
 _ROUNDING = 1e-12
 """A share of variance left that is rounding of the clock: no trading time is this short."""
@@ -101,8 +103,10 @@ def prepare_positions(
             f"expiry {book.expiry[late][0]} is not after the start {market.start} ({int(late.sum())} such "
             "positions): drop them from the book or start earlier"
         )
-    merged, rows = _merge(book)
-    expiries = book.expiry[merged["expiry_index"]]
+    rows, line = merge_lines(book)
+    held = np.where(book.is_call, 0.0, book.contracts)
+    units, puts = (np.bincount(line, weights=w, minlength=rows.size) for w in (book.contracts, held))
+    expiries = book.expiry[rows]
     instants = expiries.unique().sort_values()
     group = instants.get_indexer(expiries)
     variance_left, time_left = _remaining(instants, market, schedule)
@@ -121,8 +125,8 @@ def prepare_positions(
     vol = total_vol / np.sqrt(np.where(at_start > 0.0, at_start, 1.0))
     return Positions(
         log_strike=log_strike,
-        units=merged["units"] * book.multiplier,
-        puts=merged["puts"] * book.multiplier,
+        units=units * book.multiplier,
+        puts=puts * book.multiplier,
         total_vol=total_vol,
         log_carry=log_carry,
         log_factor=log_factor,
@@ -147,14 +151,12 @@ def _first_zero(variance_left: np.ndarray) -> np.ndarray:
     return np.where(spent.any(axis=1), np.argmax(spent, axis=1), variance_left.shape[1])
 
 
-def _merge(book: Book) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Sum calls and puts that share everything else; returns sums and the first row of each group."""
+def merge_lines(book: Book) -> tuple[np.ndarray, np.ndarray]:
+    """Contracts alike in all but call or put and size are one line: the first contract of each, and the line
+    of each contract."""
     keys = np.rec.fromarrays([book.expiry.asi8, book.strike, book.total_vol, book.carry, book.discount])
     _, rows, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    inverse = inverse.ravel()
-    units = np.bincount(inverse, weights=book.contracts, minlength=rows.size)
-    puts = np.bincount(inverse, weights=np.where(book.is_call, 0.0, book.contracts), minlength=rows.size)
-    return {"units": units, "puts": puts, "expiry_index": rows}, rows
+    return rows, inverse.ravel()
 
 
 def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
@@ -240,7 +242,7 @@ def book_delta(
     moving = not isinstance(positions.motion, StickyStrike)
     chosen = np.flatnonzero(np.ones(positions.group.size, bool) if mask is None else mask)
     for rows in chunks(positions, chosen, by_group=moving):
-        fill = (0, _CHUNK - rows.size)
+        fill = (0, CHUNK - rows.size)
         group = positions.group[rows]
         last = positions.settle_step[group]
         alive = (steps[:, None] <= last) if settling else (steps[:, None] < last)
@@ -278,8 +280,8 @@ def chunks(positions: Positions, chosen: np.ndarray, *, by_group: bool) -> Itera
         order = chosen[np.argsort(positions.group[chosen], kind="stable")]
         parts = np.split(order, np.flatnonzero(np.diff(positions.group[order])) + 1)
     for part in parts:
-        for first in range(0, part.size, _CHUNK):
-            yield part[first : first + _CHUNK]
+        for first in range(0, part.size, CHUNK):
+            yield part[first : first + CHUNK]
 
 
 def positions_within(positions: Positions, step: int, left: np.ndarray) -> Positions:

@@ -3,7 +3,7 @@
 A policy has a `fraction` (the share of the book it hedges), says whether its trade depends on the price after
 all trades of the step (`self_consistent`), and gives
 
-    numbers(schedule, spot) → arrays it needs, scalars or one row per step
+    numbers(schedule, spot) → arrays it needs, scalars or one row per step; its fraction is added to them
     trade(numbers, hedge, view, x) → trade of the group at log price x, index units, [P]
 
 A user's own class with these members is passed straight to `simulate`.
@@ -23,10 +23,32 @@ from gammawall.sim.types import check_number
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import ONE_BP, USD_BN
 
-__all__ = ["Band", "CharmOnly", "Clearing", "Clock", "HedgingPolicy", "NoHedging", "View", "hedging_groups"]
+__all__ = [
+    "Band",
+    "CharmOnly",
+    "Clearing",
+    "Clock",
+    "HedgingPolicy",
+    "NoHedging",
+    "View",
+    "Zakamouline",
+    "hedging_groups",
+]
 
 
 Numbers = dict[str, Any]
+
+
+class Option(NamedTuple):
+    """Contracts of one expiry and vol, at this instant."""
+
+    delta: Callable[[Any, Any], Any]
+    """D as a function of log price and a factor on the hedger's vol, both [P]"""
+    vol: Any
+    """the hedger's, annual decimal"""
+    years: Any
+    """variance time left, a trillionth of a year at least"""
+    discount: Any
 
 
 class View(NamedTuple):
@@ -42,6 +64,8 @@ class View(NamedTuple):
     """dD/dS before anyone trades, index units per point"""
     price: Any
     """log price before anyone trades"""
+    option: Option | None = None
+    """where the book is one option, or several of one expiry and vol"""
 
 
 class HedgingPolicy(Protocol):
@@ -76,7 +100,7 @@ class Clearing:
         _check_fraction(self.fraction)
 
     def numbers(self, schedule: Schedule, spot: float) -> Numbers:
-        return {"fraction": np.float64(self.fraction)}
+        return {}
 
     @staticmethod
     def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
@@ -124,7 +148,6 @@ class Clock:
 
     def numbers(self, schedule: Schedule, spot: float) -> Numbers:
         return {
-            "fraction": np.float64(self.fraction),
             "tick": schedule.marks(self.minutes),
             "late": np.float64(self.lag),
         }
@@ -175,7 +198,6 @@ class Band:
     def numbers(self, schedule: Schedule, spot: float) -> Numbers:
         cost, aversion = self.cost_bp or 0.0, (self.aversion_per_usd_bn or 1.0) / USD_BN
         return {
-            "fraction": np.float64(self.fraction),
             "width": np.float64((self.width_usd_bn or 0.0) * USD_BN / spot),
             "cost_over_aversion": np.float64(1.5 * ONE_BP * cost / aversion),
         }
@@ -186,6 +208,58 @@ class Band:
         optimal = jnp.cbrt(numbers["cost_over_aversion"] * jnp.exp(view.price) * gamma * gamma)
         gap = numbers["fraction"] * view.delta(x) + hedge
         return -jnp.sign(gap) * jnp.maximum(jnp.abs(gap) - numbers["width"] - optimal, 0.0)
+
+
+@dataclass(frozen=True)
+class Zakamouline:
+    """Hedging what lies outside a band around the delta at a modified vol, back to its edge.
+
+        σ_m² = σ² (1 ∓ K),   K = 4.76 c^{0.78} τ^{−0.02} (e^{−rτ}/σ)^{0.25} (γ S² |Γ|)^{0.15}
+        w = H₀ + H₁,   H₁ = 1.12 c^{0.31} τ^{0.05} (e^{−rτ}/σ)^{0.25} (|Γ|/γ)^{0.5},   H₀ = c/(γ S σ² τ)
+
+    with cost c and aversion γ; − for options that are long, + for short ones. Fitted to the exact solution of
+    Hodges and Neuberger's problem for one option, hence for books of one expiry and vol only. H₀ keeps the
+    hedge where it is at the very end. σ_m² is kept above σ²/100.
+
+    Args:
+        cost_bp: proportional cost of trading, basis points, > 0.
+        aversion_per_usd_bn: absolute risk aversion, per USD bn of wealth, > 0.
+        fraction: share of the book that is hedged, in [0, 1].
+
+    Source: Zakamouline (2006), Efficient analytic approximation of the optimal hedging strategy for a
+    European call option with transaction costs.
+    """
+
+    cost_bp: float
+    aversion_per_usd_bn: float
+    fraction: float = 1.0
+    self_consistent: ClassVar[bool] = True
+    one_option: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.fraction)
+        for name in ("cost_bp", "aversion_per_usd_bn"):
+            check_number(name, getattr(self, name), getattr(self, name) > 0.0, "positive")
+
+    def numbers(self, schedule: Schedule, spot: float) -> Numbers:
+        return {
+            "cost": np.float64(self.cost_bp * ONE_BP),
+            "aversion": np.float64(self.aversion_per_usd_bn / USD_BN),
+        }
+
+    @staticmethod
+    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
+        assert view.option is not None
+        _, vol, years, discount = view.option
+        cost, aversion, fraction = numbers["cost"], numbers["aversion"], numbers["fraction"]
+        spot, gamma = jnp.exp(view.price), fraction * view.gamma
+        common = (discount / vol) ** 0.25
+        tilt = 4.76 * cost**0.78 * years**-0.02 * common * (aversion * spot**2 * jnp.abs(gamma)) ** 0.15
+        stretch = jnp.sqrt(jnp.maximum(1.0 - jnp.sign(gamma) * tilt, 0.01))
+        width = 1.12 * cost**0.31 * years**0.05 * common * jnp.sqrt(jnp.abs(gamma) / aversion)
+        width = width + cost / (aversion * spot * vol**2 * years)
+        gap = fraction * view.option.delta(x, stretch) + hedge
+        return -jnp.sign(gap) * jnp.maximum(jnp.abs(gap) - width, 0.0)
 
 
 @dataclass(frozen=True)
@@ -207,7 +281,7 @@ class CharmOnly:
         _check_fraction(self.fraction)
 
     def numbers(self, schedule: Schedule, spot: float) -> Numbers:
-        return {"fraction": np.float64(self.fraction)}
+        return {}
 
     @staticmethod
     def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:

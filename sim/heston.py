@@ -17,11 +17,11 @@ from gammawall.sim.dynamics import (
     growth,
     known_moments,
     log_bounds,
-    require,
     require_common,
     with_catalyst,
 )
 from gammawall.sim.schedule import Schedule
+from gammawall.sim.types import check_number
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.normal import norm_cdf
 
@@ -65,8 +65,8 @@ class Heston:
     def __post_init__(self) -> None:
         require_common(self)
         for name in ("mean_reversion", "long_vol", "vol_of_vol"):
-            require(name, getattr(self, name), getattr(self, name) >= 0.0, "zero or positive")
-        require("correlation", self.correlation, abs(self.correlation) <= 1.0, "between -1 and 1")
+            check_number(name, getattr(self, name), getattr(self, name) >= 0.0, "zero or positive")
+        check_number("correlation", self.correlation, abs(self.correlation) <= 1.0, "between -1 and 1")
 
     @property
     def factors(self) -> int:

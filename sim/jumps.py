@@ -17,11 +17,11 @@ from gammawall.sim.dynamics import (
     growth,
     known_moments,
     log_bounds,
-    require,
     require_common,
     with_catalyst,
 )
 from gammawall.sim.schedule import Schedule
+from gammawall.sim.types import check_number
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["Jumps"]
@@ -61,9 +61,9 @@ class Jumps:
 
     def __post_init__(self) -> None:
         require_common(self)
-        require("rate_per_year", self.rate_per_year, self.rate_per_year >= 0.0, "zero or positive")
-        require("mean", self.mean, abs(self.mean) <= 1.0, "a log move between -1 and 1")
-        require("std", self.std, 0.0 <= self.std <= 1.0, "a log move between 0 and 1")
+        check_number("rate_per_year", self.rate_per_year, self.rate_per_year >= 0.0, "zero or positive")
+        check_number("mean", self.mean, abs(self.mean) <= 1.0, "a log move between -1 and 1")
+        check_number("std", self.std, 0.0 <= self.std <= 1.0, "a log move between 0 and 1")
 
     @property
     def factors(self) -> int:

@@ -19,9 +19,9 @@ import jax
 import numpy as np
 
 from gammawall.sim.checkpoint import Checkpoint, Record, fingerprint
-from gammawall.sim.engine import TILE, BlockSums, Given, Plan
+from gammawall.sim.engine import BlockSums, Given, Plan
 from gammawall.sim.shard import Caller, choose_devices, gather
-from gammawall.sim.types import SimConfig
+from gammawall.sim.types import TILE, SimConfig
 
 __all__ = ["Layout", "RunSums", "run_blocks"]
 

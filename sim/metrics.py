@@ -65,6 +65,10 @@ def _ratio(over: Any, under: Any) -> Any:
     return over / under if under != 0.0 else 0.0 * over
 
 
+def _flow(statistic: str) -> Formula:
+    return lambda h, b, s: h[statistic] * s.spot / USD_BN
+
+
 METRICS: dict[str, tuple[str, str, Formula]] = {
     "pin_probability": (
         "probability",
@@ -136,7 +140,7 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
     "hedge_flow_abs_usd_bn": (
         "USD bn",
         "mean of all hedge trades netted over the sampling interval, bought plus sold",
-        lambda h, b, s: h["flow_abs"] * s.spot / USD_BN,
+        _flow("flow_abs"),
     ),
     "peak_flow_usd_bn_per_min": (
         "USD bn per minute",
@@ -146,22 +150,22 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
     "gamma_flow_abs_usd_bn": (
         "USD bn",
         "hedges asked for by moves of the price, netted and added up like the trades",
-        lambda h, b, s: h["gamma_flow_abs"] * s.spot / USD_BN,
+        _flow("gamma_flow_abs"),
     ),
     "charm_flow_abs_usd_bn": (
         "USD bn",
         "hedges asked for by the passing of time, netted and added up like the trades",
-        lambda h, b, s: h["charm_flow_abs"] * s.spot / USD_BN,
+        _flow("charm_flow_abs"),
     ),
     "information_flow_abs_usd_bn": (
         "USD bn",
         "hedges asked for by options newly opened, netted and added up like the trades",
-        lambda h, b, s: h["information_flow_abs"] * s.spot / USD_BN,
+        _flow("information_flow_abs"),
     ),
     "vanna_flow_abs_usd_bn": (
         "USD bn",
         "hedges asked for by vols that move with the price, netted and added up like the trades",
-        lambda h, b, s: h["vanna_flow_abs"] * s.spot / USD_BN,
+        _flow("vanna_flow_abs"),
     ),
     "dealer_pnl_usd_mn": (
         "USD mn",

@@ -19,12 +19,10 @@ from gammawall.sim.sensitivity import (
     StaticCase,
     contract_derivatives,
     derivative,
-    exact_law,
-    scales_of,
     value,
 )
 from gammawall.sim.setup import Run
-from gammawall.sim.simulate import default_measure, simulate
+from gammawall.sim.simulate import default_measure, exact_law, scales_of, simulate
 from gammawall.sim.table import LOOK_UP, SEARCH
 from gammawall.sim.types import Market, Measure, SimConfig, check_number
 from gammawall.surfaces.book import Book
@@ -357,7 +355,7 @@ def _verify(case: StaticCase, name: str, goal: float, by: str, found: _Found, co
 
 def _exact_value(case: StaticCase, name: str) -> float | None:
     run = case.run()
-    law, probe = exact_law(case, run), run.given.probe
+    law, probe = exact_law(run, case.dynamics), run.given.probe
     if law is None or name not in ("pin_probability", "breach_probability"):
         return None
     if name == "pin_probability":

@@ -125,45 +125,40 @@ class LineRows:
     strikes: Any
     """ln K ascending, [J]"""
     units: Any
-    """[J], or one column per path, [J, P]"""
+    """[J]"""
     puts: Any
     spread: Any
     """s, 0 where nothing lives, [N + 1, J]; within the loop the two rows of a step, [2, J]"""
     shift: Any
     factor: Any
     """0 where the line does not live beyond the instant"""
+    vol: Any
+    """the hedger's, [J]"""
     settles: Any
     """whether the line settles at this instant, [N, J]; one row within the loop"""
 
-    def living(self, x: Any, now: int = 1) -> Any:
+    def living(self, x: Any, now: int = 1, stretch: Any = 1.0) -> Any:
+        """`stretch` multiplies the hedger's vols, path by path."""
         s, shift, factor = self.spread[now], self.shift[now], self.factor[now]
-        safe = jnp.where(s > 0.0, s, 1.0)[:, None]
+        safe = jnp.where(s > 0.0, s, 1.0)[:, None] * stretch
         d = (x[None, :] + (shift - self.strikes)[:, None]) / safe + 0.5 * safe
-        return jnp.sum((self._units * norm_cdf(d) - self._puts) * factor[:, None], axis=0)
+        return jnp.sum((self.units[:, None] * norm_cdf(d) - self.puts[:, None]) * factor[:, None], axis=0)
 
     def settling(self, x: Any) -> Any:
         passed = ramp(x[None, :], self.strikes[:, None])
-        return jnp.sum((self._units * passed - self._puts) * self.settles[:, None], axis=0)
-
-    @property
-    def _units(self) -> Any:
-        return self.units if self.units.ndim == 2 else self.units[:, None]
-
-    @property
-    def _puts(self) -> Any:
-        return self.puts if self.puts.ndim == 2 else self.puts[:, None]
+        return jnp.sum((self.units[:, None] * passed - self.puts[:, None]) * self.settles[:, None], axis=0)
 
 
 def table_rows(table: HedgeTable, start: tuple[np.ndarray, np.ndarray], positions: Positions) -> TableRows:
     """The table of a fixed book as rows for the step loop; `start`: D and dD/dx at instant 0 on its nodes."""
     steps = table.delta.shape[0]
-    settled = [settled_delta(positions, k) for k in range(1, steps + 1)]
-    most = max(1, *(strikes.size for strikes, _ in settled))
+    settled = {k: settled_delta(positions, k) for k in positions.settlements if k > 0}
+    most = max((strikes.size for strikes, _ in settled.values()), default=1)
     strikes, below, jump = np.full((steps, most), np.inf), np.zeros((steps, most)), np.zeros((steps, most))
-    for k, (at, size) in enumerate(settled):
-        strikes[k, : at.size], jump[k, : at.size] = at, size
-        below[k] = -positions.puts[positions.settles(k + 1)].sum()
-        below[k, : at.size] += np.concatenate([[0.0], np.cumsum(size)[:-1]]) if at.size else 0.0
+    for k, (at, size) in settled.items():
+        strikes[k - 1, : at.size], jump[k - 1, : at.size] = at, size
+        below[k - 1] = -positions.puts[positions.settles(k)].sum()
+        below[k - 1, : at.size] += np.concatenate([[0.0], np.cumsum(size)[:-1]])
     return TableRows(
         nodes=table.nodes,
         delta=np.concatenate([start[0], table.delta]),
@@ -188,6 +183,7 @@ def line_rows(positions: Positions) -> LineRows:
         spread=np.where(lives, positions.total_vol[order] * np.sqrt(positions.variance_left[group].T), 0.0),
         shift=positions.log_carry[order] * left,
         factor=np.where(lives, np.exp(positions.log_factor[order] * left), 0.0),
+        vol=positions.vol[order],
         settles=(instants[1:, None] == positions.settle_step[group]).astype(float),
     )
 

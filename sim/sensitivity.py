@@ -13,10 +13,10 @@ from gammawall.sim.adjoint import INPUTS, SHARP, STATISTICS, Adjoint, path_adjoi
 from gammawall.sim.dynamics import GBM, Dynamics
 from gammawall.sim.hedging import Clearing, HedgingPolicy, hedging_groups
 from gammawall.sim.impact import Impact, LinearImpact
-from gammawall.sim.law import CloseLaw, close_law
+from gammawall.sim.law import CloseLaw
 from gammawall.sim.metrics import METRICS, Scales
 from gammawall.sim.setup import Run, prepare_run
-from gammawall.sim.simulate import check_run, default_measure
+from gammawall.sim.simulate import check_run, default_measure, exact_law, scales_of
 from gammawall.sim.types import Market, Measure, SimConfig, check_number
 from gammawall.sim.unit_delta import Lines, contract_weights, unit_delta
 from gammawall.surfaces.book import Book
@@ -231,13 +231,6 @@ def contract_derivatives(case: StaticCase, run: Run, found: Adjoint) -> np.ndarr
     return np.pad(per, ((0, 0), (0, len(INPUTS) - len(STATISTICS)), (0, 0)))
 
 
-def scales_of(run: Run, market: Market) -> Scales:
-    """What the averages are turned into metrics by."""
-    marks, years = np.asarray(run.given.mark), run.schedule.variance
-    late, every = float(years[np.asarray(run.given.late)].sum()), run.schedule.minutes[-1] / marks.sum()
-    return Scales(market.spot, float(years.sum()), late, int(marks.sum()), float(every))
-
-
 # --- metrics of averages -----------------------------------------------------------------------------------
 
 
@@ -297,20 +290,9 @@ def derivative(found: Adjoint, sums: np.ndarray, name: str, scales: Scales) -> t
 # --- the exact law -----------------------------------------------------------------------------------------
 
 
-def exact_law(case: StaticCase, run: Run) -> CloseLaw | None:
-    """The law of the close, where the map at the close is increasing and nothing settles before."""
-    if (run.positions.settlements < run.schedule.steps).any() or not static_market(
-        run
-    ).table.close_increasing:
-        return None
-    years, c = float(run.schedule.variance.sum()), float(static_market(run).table.impact)
-    spread, drift = case.dynamics.vol * np.sqrt(years), case.dynamics.log_drift * years
-    return close_law(run.positions, run.schedule, c, run.positions.log_spot, spread, drift)
-
-
 def _exact(case: StaticCase, run: Run, metrics: Sequence[str]) -> pd.DataFrame | None:
     """Rows λ, σ and one per position."""
-    law, probe = exact_law(case, run), run.given.probe
+    law, probe = exact_law(run, case.dynamics), run.given.probe
     edges = {
         "pin_probability": [(probe.band_high, "right", 1.0), (probe.band_low, "left", -1.0)],
         "breach_probability": [(probe.log_strike, "right", -1.0)],

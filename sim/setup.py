@@ -88,6 +88,8 @@ def prepare_run(
             f"geometric steps need a book of at most {MOST_LINES} lines, each summed by itself; got "
             f"{positions.log_strike.size:,}: leave geometric out, or select fewer positions"
         )
+    if any(getattr(g, "one_option", False) for g in groups):
+        _check_one_option(positions, flow, level)
     # Where lines are summed one by one, all that is needed of a table is its range of prices.
     summed = not fixed and level is None and sums_lines(positions)
     sized = dataclasses.replace(config, max_nodes=64) if summed else config
@@ -110,15 +112,14 @@ def prepare_run(
         if config.sampling == "sobol"
         else None,
     )
-    unwind = market.unwind == "in_market"
     block = config.block_paths if flow is None else min(config.block_paths, _FLOW_BLOCK)
     layout = Layout.of(dataclasses.replace(config, block_paths=block))
     plan = Plan(
         factors=dynamics.factors,
         open=dynamics.open,
         step=dynamics.step,
-        stepper=None if fixed else Stepper.of(groups, impact, unwind=unwind, demand=flow and flow.demand),
-        unwind=unwind,
+        stepper=None if fixed else Stepper.of(groups, impact, flow and flow.demand),
+        unwind=market.unwind == "in_market",
         antithetic=config.antithetic,
         keep=layout.keep,
     )
@@ -157,6 +158,15 @@ def _lead_in(
     few = len(book) <= MOST_LINES
     short = bool(((book.contracts < 0.0) & np.asarray(book.expiry <= market.close)).any())
     return _LEAD_IN if solved and few and flow is None and short else None
+
+
+def _check_one_option(positions: Positions, flow: ZeroDteFlow | None, level: StochasticLevel | None) -> None:
+    kinds = np.unique(np.round(positions.vol, 12)).size * np.unique(positions.group).size
+    if kinds > 1 or not sums_lines(positions) or flow is not None or level is not None:
+        raise InputError(
+            "Zakamouline's band is made for options of one expiry and one vol, at most "
+            f"{MOST_LINES} strikes, under a fixed surface and without order flow: choose Band for this book"
+        )
 
 
 def _is_static(groups: tuple[HedgingPolicy, ...], impact: Impact) -> bool:

@@ -137,7 +137,7 @@ def simulate(
     rate = config.paths * run.schedule.steps / max(run_s, 1e-9)
     timing = {"table_s": table_s, "compile_s": compile_s, "run_s": run_s, "path_steps_per_s": rate}
     known = _known(run, dynamics, market) if config.control else None
-    law = _law(run, dynamics, market)
+    law = exact_law(run, dynamics)
     result = SimResult(**_collect(found, known, run, market, config, measure), law=law, timing=timing)
     if throw and result.status["capped"]:
         raise NumericalError(
@@ -161,7 +161,7 @@ def default_measure(book: Book, market: Market) -> Measure:
     return Measure(strike=float(strikes[np.argmax(np.abs(np.bincount(inverse, weights=book.contracts)))]))
 
 
-def _law(run: Run, dynamics: Dynamics, market: Market) -> CloseLaw | None:
+def exact_law(run: Run, dynamics: Dynamics) -> CloseLaw | None:
     """The exact law of the close, where there is one: static map, normal X_T, nothing settled before."""
     early = bool((run.positions.settlements < run.schedule.steps).any())
     if not isinstance(dynamics, GBM) or dynamics.catalysts or run.plan.stepper is not None:
@@ -170,7 +170,14 @@ def _law(run: Run, dynamics: Dynamics, market: Market) -> CloseLaw | None:
         return None
     years, c = float(run.schedule.variance.sum()), float(run.table.impact)
     spread, drift = dynamics.vol * np.sqrt(years), dynamics.log_drift * years
-    return close_law(run.positions, run.schedule, c, float(np.log(market.spot)), spread, drift)
+    return close_law(run.positions, run.schedule, c, run.positions.log_spot, spread, drift)
+
+
+def scales_of(run: Run, market: Market) -> Scales:
+    """What the averages are turned into metrics by."""
+    marks, years = np.asarray(run.given.mark), run.schedule.variance
+    late, every = float(years[np.asarray(run.given.late)].sum()), run.schedule.minutes[-1] / marks.sum()
+    return Scales(market.spot, float(years.sum()), late, int(marks.sum()), float(every))
 
 
 def _known(run: Run, dynamics: Dynamics, market: Market) -> dict[str, float]:
@@ -186,22 +193,16 @@ def _collect(
     config: SimConfig,
     measure: Measure,
 ) -> dict:
-    def total(name: str) -> np.ndarray:
-        return getattr(found.sums, name)
-
-    schedule, given = run.schedule, run.given
-    late_years = float(schedule.variance[given.late].sum())
-    marks = np.flatnonzero(given.mark)
+    schedule, sums, scales = run.schedule, found.sums, scales_of(run, market)
+    marks = np.flatnonzero(run.given.mark)
     sampled_years = np.diff(np.cumsum(schedule.variance)[marks], prepend=0.0)
-    every = schedule.minutes[-1] / marks.size
-    scales = Scales(market.spot, float(schedule.variance.sum()), late_years, marks.size, every)
-    status, paths_status = total("status"), total("paths_status")
-    close, kept = np.exp(total("close")), np.exp(total("kept"))
+    status, paths_status = sums.status, sums.paths_status
+    close, kept = np.exp(sums.close), np.exp(sums.kept)
     observations = config.paths // 2 if config.antithetic else config.paths
-    flows = total("traded")[marks] / config.paths * market.spot / USD_BN
+    flows = sums.traded[marks] / config.paths * market.spot / USD_BN
     return {
         "metrics": tuple(
-            estimate(observations, total("vector"), total("cross"), scales, groups=found.groups, known=known)
+            estimate(observations, sums.vector, sums.cross, scales, groups=found.groups, known=known)
         ),
         "status": {
             "stable": int(status[0]),
@@ -210,8 +211,8 @@ def _collect(
             "paths_with_jump": int(paths_status[0]),
             "paths_capped": int(paths_status[1]),
             "table_error_points": _table_error(run, market),
-            "self_financing_residual": float(total("residual")),
-            "flow_beyond_grid": _share_beyond(run, float(total("beyond")) / config.paths),
+            "self_financing_residual": float(sums.residual),
+            "flow_beyond_grid": _share_beyond(run, float(sums.beyond) / config.paths),
         },
         "close": close[0],
         "baseline_close": close[1],
@@ -219,7 +220,7 @@ def _collect(
         "sample_ends": schedule.minutes[marks + 1],
         "sample_paths": kept[:, 0].T,
         "sample_baseline": kept[:, 1].T,
-        "step_variance": _per_interval(total("squared_returns")[marks] / config.paths, sampled_years),
+        "step_variance": _per_interval(sums.squared_returns[marks] / config.paths, sampled_years),
         "step_flow_usd_bn": flows[:, 0],
         "step_demand_usd_bn": flows[:, 1:],
         "start_feedback": run.start_feedback,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,17 +21,19 @@ import numpy as np
 from gammawall.sim.clearing import CAPPED, STABLE
 from gammawall.sim.exact import Positions
 from gammawall.sim.halts import halt_step, open_halts
-from gammawall.sim.hedging import HedgingPolicy, View
+from gammawall.sim.hedging import HedgingPolicy, Option, View
 from gammawall.sim.impact import Impact
 from gammawall.sim.inventory import RowsWithInventory, expire, open_inventory, take_orders
 from gammawall.sim.ledger import Ledger, hand_over, open_ledger, post
-from gammawall.sim.rows import RAMP, vanna_demand
+from gammawall.sim.rows import RAMP, LineRows, vanna_demand
 from gammawall.sim.walk import first_balance
 
 __all__ = ["SteppedBook", "SteppedState", "Stepper", "add_edges", "open_stepped", "settle_edges", "stepped"]
 
 
 _ROUNDING = 1e-12
+_SHORTEST = 1e-12
+"""Years that count as none, 30 microseconds."""
 _FLOW_TOLERANCE = 1e-8
 """A Newton step of this size, 7e-5 index points, leaves an error of its square over σ√τ: less than the
 rounding of the inventory's delta, float32."""
@@ -49,15 +51,11 @@ class Stepper:
     relax: Callable[..., Any]
     move: Callable[..., Any]
     after: Callable[..., Any]
-    unwind: bool
-    """whether hedges of settled contracts are unwound in the market rather than at the settlement price"""
     demand: Callable[..., Any] | None = None
     """what customers buy in a step, see `ZeroDteFlow.demand`; None without order flow"""
 
     @classmethod
-    def of(
-        cls, groups: tuple[HedgingPolicy, ...], impact: Impact, *, unwind: bool, demand: Any = None
-    ) -> Stepper:
+    def of(cls, groups: tuple[HedgingPolicy, ...], impact: Impact, demand: Any = None) -> Stepper:
         return cls(
             trades=tuple(g.trade for g in groups),
             solve=any(g.self_consistent for g in groups),
@@ -65,7 +63,6 @@ class Stepper:
             relax=impact.relax,
             move=impact.move,
             after=impact.after,
-            unwind=unwind,
             demand=demand,
         )
 
@@ -120,7 +117,7 @@ class SteppedState:
 
 def _shares(book: SteppedBook, paths: int) -> Any:
     """Hedged share of the book of every group, [groups, P]."""
-    return jnp.stack([jnp.full(paths, n.get("fraction", 0.0)) for n in book.groups])
+    return jnp.stack([jnp.full(paths, n["fraction"]) for n in book.groups])
 
 
 def open_stepped(
@@ -145,6 +142,8 @@ def stepped(
     increment: Any,
     orders: Any = None,
     push: Any = None,
+    *,
+    unwind: bool,
 ):
     """Move the price by one step.
 
@@ -159,12 +158,67 @@ def stepped(
         increment: of the fundamental log price, [P].
         orders: standard normals of the order flow, [J + 2, P].
         push: random move of the log level of the vols, [P].
+        unwind: whether hedges of settled contracts are unwound in the market rather than at the settlement
+            price.
 
     Returns:
         The new state, log price [P], feedback [P], status [P], and flows [5, P]: the net trade of all groups,
         and the demand for hedges from moves of the price (gamma), from the passing of time (charm), from new
         positions (information) and from vols that move with the price (vanna).
     """
+    options = _options(stepper, book, state, last, orders, push)
+    known, shares = state.known_delta + options.opened, _shares(book, last.shape[0])
+    relaxed, given_back = stepper.relax(book.impact, state.impact)
+    price, waiting = last + increment + given_back, jnp.zeros_like(last)
+    if book.halts:
+        waiting = state.halts.pending + increment + given_back
+        price = jnp.where(state.halts.left <= 0.0, last + waiting, last)
+    # Hedges of what settled in the last step, where they are to be unwound in the market.
+    held_over = known - options.rows.living(last, 0) if unwind and not book.level else 0.0
+    informed = -shares * options.opened
+    trades = _trades(stepper, book, options, state.ledger.hedge + informed, informed, held_over, known, price)
+    x, status, done, halts = _clear(stepper, book, state.halts, trades, last, price, waiting)
+    total, hedged = jnp.sum(done, axis=0), jnp.sum(shares, axis=0)
+    demands = _demands(book, options, known, last, x)
+    flows = jnp.stack([total, *(hedged * demand for demand in demands)])
+    left_over = options.settled(x)
+    x = jax.lax.cond(book.settles, _at_strike, lambda x, _: x, x, book.strikes)
+    ledger = post(state.ledger, done, last, price, x, book.fee_rate)
+    if not unwind:
+        ledger = hand_over(ledger, shares * left_over, jnp.exp(x))
+    living, rate = jax.jvp(options.rows.living, (x,), (jnp.ones_like(x),))
+    feedback = jnp.where(book.settles, 0.0, book.slope * hedged * rate)
+    inventory = options.inventory
+    if stepper.demand is not None:
+        inventory = expire(book.flow, inventory, last, x)
+    moved = stepper.after(book.impact, relaxed, total)
+    hedged_delta = living + left_over if unwind else living
+    new = SteppedState(ledger, moved, hedged_delta, inventory, options.level, halts)
+    return new, x, feedback, status, flows
+
+
+class _Options(NamedTuple):
+    """What the dealers hold in one step, after the customers' orders and the move of the vols' level."""
+
+    rows: Any
+    settles: Any
+    inventory: Any
+    level: Any
+    opened: Any
+    """delta of the options newly opened, [P]"""
+    by_level: Any
+    """hedge asked for by the move of the level, [P]"""
+
+    def settled(self, x: Any) -> Any:
+        return jax.lax.cond(self.settles, self.rows.settling, jnp.zeros_like, x)
+
+    def delta(self, x: Any) -> Any:
+        return self.rows.living(x) + self.settled(x)
+
+
+def _options(
+    stepper: Stepper, book: SteppedBook, state: SteppedState, last: Any, orders: Any, push: Any
+) -> _Options:
     rows, inventory, opened = book.rows, state.inventory, jnp.zeros_like(last)
     level, by_level = state.level, jnp.zeros_like(last)
     if book.level:
@@ -180,32 +234,50 @@ def stepped(
             taken = jax.tree_util.tree_map(lambda new, old: jnp.where(trading, new, old), taken, inventory)
         inventory = taken
         rows = RowsWithInventory(rows, book.flow, inventory)
-    known, shares = state.known_delta + opened, _shares(book, last.shape[0])
-    informed = -shares * opened
-    relaxed, given_back = stepper.relax(book.impact, state.impact)
-    price, waiting = last + increment + given_back, jnp.zeros_like(last)
-    if book.halts:
-        waiting = state.halts.pending + increment + given_back
-        price = jnp.where(state.halts.left <= 0.0, last + waiting, last)
+    return _Options(rows, book.settles, inventory, level, opened, by_level)
 
-    def settled(x: Any) -> Any:
-        return jax.lax.cond(book.settles, rows.settling, jnp.zeros_like, x)
 
-    def delta(x: Any) -> Any:
-        return rows.living(x) + settled(x)
-
-    # Hedges of what settled in the last step, where they are to be unwound in the market.
-    held_over = known - rows.living(last, 0) if stepper.unwind and not book.level else 0.0
+def _trades(
+    stepper: Stepper,
+    book: SteppedBook,
+    options: _Options,
+    hedge: Any,
+    informed: Any,
+    held_over: Any,
+    known: Any,
+    price: Any,
+) -> Callable[[Any], Any]:
+    """What every group trades, [groups, P], as a function of the log price after all trades."""
+    rows = options.rows
 
     def before(x: Any) -> Any:
         return rows.living(x, 0) + held_over
 
     _, slope = jax.jvp(rows.living, (price,), (jnp.ones_like(price),))
-    view = View(delta, before, known, slope * jnp.exp(-price), price)
-    groups = list(zip(stepper.trades, book.groups, state.ledger.hedge + informed, strict=True))
+    view = View(options.delta, before, known, slope * jnp.exp(-price), price, _option(options))
+    groups = list(zip(stepper.trades, book.groups, hedge, strict=True))
 
     def trades(x: Any) -> Any:
-        return informed + jnp.stack([trade(numbers, hedge, view, x) for trade, numbers, hedge in groups])
+        return informed + jnp.stack([trade(numbers, held, view, x) for trade, numbers, held in groups])
+
+    return trades
+
+
+def _option(options: _Options) -> Option | None:
+    rows = options.rows
+    if not isinstance(rows, LineRows):
+        return None
+    vol = rows.vol[0]
+    # Nothing lives beyond the settlement: its discount is none.
+    discount = jnp.max(jnp.where(rows.factor[1] > 0.0, rows.factor[1] * jnp.exp(-rows.shift[1]), 0.0))
+    years = jnp.maximum((jnp.max(rows.spread[1]) / vol) ** 2, _SHORTEST)
+    return Option(lambda x, stretch: rows.living(x, 1, stretch) + options.settled(x), vol, years, discount)
+
+
+def _clear(
+    stepper: Stepper, book: SteppedBook, halts: Any, trades: Callable, last: Any, price: Any, waiting: Any
+):
+    """Log price after all trades, its status, the trades [groups, P], and the halts."""
 
     def pressure(x: Any) -> Any:
         return price + stepper.move(book.impact, jnp.sum(trades(x), axis=0)) - x
@@ -215,7 +287,7 @@ def stepped(
         x, status = first_balance(pressure, last, _advance(book), book.low, book.high, tolerance)
     else:
         x, status = price, jnp.full(price.shape, STABLE)
-    was_open, halts = True, state.halts
+    was_open = True
     if book.halts:
         halts, was_open, x = halt_step(book.halts, halts, x, waiting)
     done = jnp.where(was_open, trades(x), 0.0)
@@ -231,31 +303,18 @@ def stepped(
     # A function of the user's may give no number: the path stands still and is counted as capped.
     valid = jnp.isfinite(x) & jnp.isfinite(total)
     x, status = jnp.where(valid, x, last), jnp.where(valid, status, CAPPED)
-    done, total = jnp.where(valid, done, 0.0), jnp.where(valid, total, 0.0)
-    standing, hedged = delta(last), jnp.sum(shares, axis=0)
-    vanna = by_level
+    return x, status, jnp.where(valid, done, 0.0), halts
+
+
+def _demands(book: SteppedBook, options: _Options, known: Any, last: Any, x: Any) -> tuple[Any, ...]:
+    """Hedges asked for by gamma, charm, new options and vanna, index units, [P] each."""
+    standing, by_surface = options.delta(last), 0.0
     if (still := getattr(book.rows, "still", None)) is not None:
         row = (book.rows.delta[1], book.rows.slope[1])
-        vanna = vanna_demand(book.rows.nodes, row, still, last, x)
+        by_surface = vanna_demand(book.rows.nodes, row, still, last, x)
     # The level moves at the last price, the surface with the price.
-    demands = (
-        standing - delta(x) - (vanna - by_level), known - standing - by_level, -opened, vanna
-    )  # fmt: skip
-    flows = jnp.stack([total, *(hedged * demand for demand in demands)])
-    left_over = settled(x)
-    handed = shares * left_over
-    x = jax.lax.cond(book.settles, _at_strike, lambda x, _: x, x, book.strikes)
-    ledger = post(state.ledger, done, last, price, x, book.fee_rate)
-    if not stepper.unwind:
-        ledger = hand_over(ledger, handed, jnp.exp(x))
-    living, rate = jax.jvp(rows.living, (x,), (jnp.ones_like(x),))
-    feedback = jnp.where(book.settles, 0.0, book.slope * hedged * rate)
-    if stepper.demand is not None:
-        inventory = expire(book.flow, inventory, last, x)
-    moved = stepper.after(book.impact, relaxed, total)
-    hedged_delta = living + left_over if stepper.unwind else living
-    new = SteppedState(ledger, moved, hedged_delta, inventory, level, halts)
-    return new, x, feedback, status, flows
+    gamma = standing - options.delta(x) - by_surface
+    return gamma, known - standing - options.by_level, -options.opened, options.by_level + by_surface
 
 
 def _advance(book: SteppedBook):

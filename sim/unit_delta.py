@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
@@ -12,18 +11,17 @@ from scipy.interpolate import BarycentricInterpolator
 from scipy.special import ndtr
 
 from gammawall.sim.adjoint import STATISTICS, Adjoint
-from gammawall.sim.exact import Positions
+from gammawall.sim.exact import CHUNK, Positions, chunks, merge_lines
 from gammawall.sim.schedule import Schedule
+from gammawall.sim.table import far_positions
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.normal import norm_cdf, norm_pdf
 
 __all__ = ["Lines", "contract_weights", "unit_delta"]
 
-_CHUNK = 128
-_FAR_SHARE = 0.2
-"""Contracts with at least this share of their variance left at the close are smooth on the run's prices: the
-weights are first carried to few Chebyshev points of price and, within one session, of variance time."""
 _FAR_NODES = 129
+"""Far expiries are smooth on the run's prices: their weights are first carried to few Chebyshev points of
+price and, within one session, of variance time."""
 _TIME_NODES = 13
 
 
@@ -39,8 +37,7 @@ class Lines:
     @classmethod
     def of(cls, book: Book) -> Lines:
         """Contracts alike in all but call or put and size share a line, as in `prepare_positions`."""
-        keys = np.rec.fromarrays([book.expiry.asi8, book.strike, book.total_vol, book.carry, book.discount])
-        return cls(np.unique(keys, return_inverse=True)[1].ravel(), ~np.asarray(book.is_call, bool))
+        return cls(merge_lines(book)[1], ~np.asarray(book.is_call, bool))
 
 
 def unit_delta(positions: Positions, lines: Lines, x: float, step: int, side: str = "right") -> np.ndarray:
@@ -85,7 +82,7 @@ def contract_weights(
     """
     count, batches = positions.group.size, found.count.size
     call, puts = (np.zeros((count, len(STATISTICS), batches)) for _ in range(2))
-    far = (positions.variance_left[:, -1] >= _FAR_SHARE)[positions.group]
+    far = far_positions(positions)
     for parts, chosen in ((_near(found, nodes), ~far), (_far(found, schedule, nodes), far)):
         if chosen.any():
             _sum_smooth(call, puts, parts, positions, np.flatnonzero(chosen))
@@ -153,9 +150,9 @@ def _sum_smooth(
     totals = parts.weight[:, 0].sum(axis=1)
     with jax.enable_x64(True):
         x, weight = jnp.asarray(parts.nodes), jnp.asarray(parts.weight)
-    for rows in _chunks(chosen):
+    for rows in chunks(positions, chosen, by_group=False):
         s, shift, factor = _terms(positions, rows, parts.steps)
-        fill = (0, _CHUNK - rows.size)
+        fill = (0, CHUNK - rows.size)
         wide = [np.pad(a, ((0, 0), fill)) for a in (s, shift, factor)]
         with jax.enable_x64(True):
             sums = _contract(x, weight, np.pad(positions.log_strike[rows], fill), *wide)
@@ -167,11 +164,6 @@ def _sum_smooth(
             else:
                 for j in range(len(STATISTICS)):
                     target[rows, j] += part[parts.into == j].sum(axis=0)
-
-
-def _chunks(chosen: np.ndarray) -> Iterator[np.ndarray]:
-    for first in range(0, chosen.size, _CHUNK):
-        yield chosen[first : first + _CHUNK]
 
 
 def _terms(positions: Positions, rows: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -39,6 +39,8 @@ class BookValues:
     """the same weighted with the strike"""
     puts: Any
     """index units of the puts that settle, and the same weighted with the strike, [E, 2]"""
+    levels: Any = None
+    """log levels of the vols and their barycentric weights, [2, M]; values at the close are then [M, G]"""
 
     def payoff(self, settlement: Any, x: Any) -> Any:
         """Σ units (S − K)⁺ − puts (S − K) of one settlement: calls as calls, puts by parity."""
@@ -46,9 +48,6 @@ class BookValues:
         passed = jnp.searchsorted(self.strikes[settlement], price, side="left")
         calls = self.units[settlement, passed] * price - self.units_strike[settlement, passed]
         return calls - (self.puts[settlement, 0] * price - self.puts[settlement, 1])
-
-    levels: Any = None
-    """log levels of the vols and their barycentric weights, [2, M]; values at the close are then [M, G]"""
 
     def at_close(self, x: Any, level: Any = ()) -> Any:
         """Value of what lives beyond the close, at the log level of the vols if that moves."""
@@ -59,10 +58,9 @@ class BookValues:
         return jnp.sum(shares * jnp.stack(values), axis=0)
 
 
-def book_value(positions: Positions, log_spot: np.ndarray, step: int, mask: np.ndarray | None = None):
+def book_value(positions: Positions, log_spot: np.ndarray, step: int) -> np.ndarray:
     """Black-76 value of the contracts that live beyond an instant, USD, [G]; each summed by itself."""
-    lives = positions.settle_step[positions.group] > step
-    chosen = np.flatnonzero(lives if mask is None else lives & mask)
+    chosen = np.flatnonzero(positions.settle_step[positions.group] > step)
     x = np.asarray(log_spot, float)
     total = np.zeros(x.size)
     for rows in chunks(positions, chosen, by_group=True):

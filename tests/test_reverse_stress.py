@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from gammawall.sim import GBM, LinearImpact, Measure, ReverseStress, SimConfig, reverse_stress
 from gammawall.sim.search import descend, find_root
-from gammawall.sim.sensitivity import exact_law
+from gammawall.sim.simulate import exact_law
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.errors import InputError
 from tests.sim_runs import CLOSE, NODES, STEPS, VOL, make_book, make_market
@@ -30,7 +30,7 @@ def solve(book: Book, target: tuple[str, float], **options: Any) -> ReverseStres
 
 def pinned_by_law(book: Book, bp_per_usd_bn: float = 3.0) -> float:
     setting = setting_of(book, bp_per_usd_bn)
-    law = exact_law(setting, setting.run())
+    law = exact_law(setting.run(), setting.dynamics)
     assert law is not None
     return law.between(*np.log([6995.0, 7005.0]))
 

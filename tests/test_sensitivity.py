@@ -24,7 +24,8 @@ from gammawall.sim import (
     sensitivities,
     simulate,
 )
-from gammawall.sim.sensitivity import SMOOTH_METRICS, StaticCase, exact_law, scales_of, value
+from gammawall.sim.sensitivity import SMOOTH_METRICS, StaticCase, value
+from gammawall.sim.simulate import exact_law, scales_of
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.errors import InputError, NumericalError
 from tests.sim_runs import CLOSE, NODES, STEPS, VOL, make_book, make_market
@@ -159,7 +160,7 @@ def test_the_exact_derivatives_are_those_of_the_law() -> None:
 
     def pinned(contracts: np.ndarray, bp: float = 3.0, vol: float = VOL) -> np.ndarray:
         setting = setting_of(dataclasses.replace(book, contracts=contracts), bp, vol)
-        law = exact_law(setting, setting.run())
+        law = exact_law(setting.run(), setting.dynamics)
         assert law is not None
         low, high, strike = np.log([6995.0, 7005.0, 7000.0])
         return np.array([law.between(low, high), 1.0 - law.cdf(np.array([strike]))[0]])
