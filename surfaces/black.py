@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 
 from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
-from gammawall.surfaces.normal import norm_cdf, norm_pdf
-from gammawall.surfaces.normalised import normalised_black
+from gammawall.surfaces.normal import INV_SQRT_2PI, SQRT_HALF, norm_pdf
+from gammawall.surfaces.normalised import FARTHEST, log_moneyness, scaled_tails
 from gammawall.surfaces.precision import evaluate
 
-__all__ = ["ALLOWED", "Greeks", "black_greeks", "black_price", "log_moneyness", "price_and_greeks"]
+__all__ = ["ALLOWED", "Greeks", "black_greeks", "black_price", "price_and_greeks"]
 
 ALLOWED = {
     "forward": ("finite and positive", lambda v: v > 0.0),
@@ -121,14 +121,6 @@ def black_greeks(
     return evaluate(_greeks_kernel, forward, strike, expiry, vol, rate, is_call)
 
 
-def log_moneyness(forward: Any, strike: Any) -> Any:
-    """ln(F/K), accurate where F ≈ K: a rounded quotient near 1 would lose the digits that d₁ needs."""
-    near = jnp.abs(forward - strike) < 0.3 * strike
-    distance = jnp.where(near, (forward - strike) / strike, 0.0)
-    quotient = jnp.where(near, 1.0, forward / strike)
-    return jnp.where(near, jnp.log1p(distance), jnp.log(quotient))
-
-
 class _Terms(NamedTuple):
     """Broadcast arguments, with harmless stand-ins where there is nothing to integrate over."""
 
@@ -167,36 +159,84 @@ def _lifted(value: Any, least: float) -> Any:
 
 def _distances(forward: Any, strike: Any, total_vol: Any) -> tuple[Any, Any]:
     """d₁ and d₂."""
-    h = log_moneyness(forward, strike) / total_vol
-    return jnp.clip(h + 0.5 * total_vol, -_FAR, _FAR), jnp.clip(h - 0.5 * total_vol, -_FAR, _FAR)
+    h, t = log_moneyness(forward, strike) / total_vol, 0.5 * total_vol
+    return jnp.clip(h + t, -_FAR, _FAR), jnp.clip(h - t, -_FAR, _FAR)
+
+
+class _Parts(NamedTuple):
+    """What price and greeks are made of."""
+
+    value: Any
+    """undiscounted price"""
+    first: Any
+    """Φ(ω d₁)"""
+    second: Any
+    """Φ(ω d₂)"""
+    density: Any
+    """φ(d₁)"""
 
 
 @jax.custom_jvp
-def _undiscounted(forward: Any, strike: Any, total_vol: Any, sign: Any) -> Any:
-    """Intrinsic value plus the out-of-the-money part, without the cancellation of F Φ(d₁) − K Φ(d₂)."""
-    intrinsic = jnp.maximum(sign * (forward - strike), 0.0)
-    x = -jnp.abs(log_moneyness(forward, strike))
-    return intrinsic + jnp.sqrt(forward) * jnp.sqrt(strike) * normalised_black(x, total_vol)
+def _parts(forward: Any, strike: Any, total_vol: Any, sign: Any) -> _Parts:
+    """Undiscounted price, both probabilities and the density, from one exp and one pair of erfcx.
+
+    On the out-of-the-money side, with E the scaled tails of |d|, value = ½ F e^{-d₁²/2} [E₁ − E₂], free of
+    the cancellation of F Φ(d₁) − K Φ(d₂); F e^{-d₁²/2} = K e^{-d₂²/2}.
+    """
+    below = forward <= strike
+    h = jnp.clip(log_moneyness(forward, strike) / total_vol, -FARTHEST, FARTHEST)
+    t = jnp.minimum(0.5 * total_vol, FARTHEST)
+    weight = jnp.exp(-0.5 * (h + t) * (h + t))
+    near, difference, crossed = scaled_tails(SQRT_HALF * jnp.abs(h), SQRT_HALF * t)
+    half = 0.5 * forward * weight
+    # Where the tails cross, the small one is what is missing to the bound.
+    missing = jnp.minimum(forward, strike) - half * (2.0 * near - difference)
+    value = jnp.where(crossed, missing, half * difference)
+    value = jnp.maximum(sign * (forward - strike), 0.0) + value
+    over_first, over_second = 0.5 * weight, half / strike
+    inner = jnp.where(below, over_first, over_second) * near
+    inner = jnp.where(crossed, 1.0 - inner, inner)
+    outer = jnp.where(below, over_second, over_first) * (near - difference)
+    # Below the strike these are the call's probabilities, above it the put's, in the other order.
+    first, second = jnp.where(below, inner, outer), jnp.where(below, outer, inner)
+    other = (sign > 0.0) != below
+    first, second = jnp.where(other, 1.0 - first, first), jnp.where(other, 1.0 - second, second)
+    return _Parts(value, first, second, INV_SQRT_2PI * weight)
 
 
-@_undiscounted.defjvp
-def _undiscounted_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
-    # The price is smooth, its two parts are not: differentiated one by one they lose the kink at F = K.
+@_parts.defjvp
+def _parts_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[_Parts, _Parts]:
+    # In closed form: differentiated piece by piece the price would lose its smoothness at F = K.
     forward, strike, total_vol, sign = primals
+    d_forward, d_strike, d_vol, _ = tangents
+    parts = _parts(*primals)
     d1, d2 = _distances(forward, strike, total_vol)
-    slope = sign * (norm_cdf(sign * d1) * tangents[0] - norm_cdf(sign * d2) * tangents[1])
-    return _undiscounted(*primals), slope + forward * norm_pdf(d1) * tangents[2]
+    move = (d_forward / forward - d_strike / strike) / total_vol
+    turn = d_vol / total_vol
+    d_first, d_second = move - d2 * turn, move - d1 * turn
+    by_price = sign * (parts.first * d_forward - parts.second * d_strike)
+    return parts, _Parts(
+        value=by_price + forward * parts.density * d_vol,
+        first=sign * parts.density * d_first,
+        second=sign * norm_pdf(d2) * d_second,
+        density=-d1 * parts.density * d_first,
+    )
 
 
-def _price(terms: _Terms) -> Any:
-    f, k, t, v = terms.live
+def _price(terms: _Terms, parts: _Parts) -> Any:
     intrinsic = jnp.maximum(terms.sign * (terms.forward - terms.strike), 0.0)
-    return terms.discount * jnp.where(terms.dead, intrinsic, _undiscounted(f, k, v * jnp.sqrt(t), terms.sign))
+    return terms.discount * jnp.where(terms.dead, intrinsic, parts.value)
+
+
+def _of_live(terms: _Terms) -> _Parts:
+    f, k, t, v = terms.live
+    return _parts(f, k, v * jnp.sqrt(t), terms.sign)
 
 
 @jax.jit
 def _price_kernel(forward, strike, expiry, vol, rate, is_call):
-    return _price(_prepare(forward, strike, expiry, vol, rate, is_call))
+    terms = _prepare(forward, strike, expiry, vol, rate, is_call)
+    return _price(terms, _of_live(terms))
 
 
 def price_and_greeks(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any, is_call: Any) -> Greeks:
@@ -206,15 +246,18 @@ def price_and_greeks(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any
     f, k, t, v = terms.live
     root_t = jnp.sqrt(t)
     s = v * root_t
+    per_s = 1.0 / s
+    per_v = root_t * per_s
+    half_t = 0.5 * (v * per_s) ** 2
+    parts = _of_live(terms)
     d1, d2 = _distances(f, k, s)
-    density = discount * norm_pdf(d1)
-    price = _price(terms)
-    delta = sign * discount * norm_cdf(sign * d1)
-    gamma = density / (f * s)
+    density = discount * parts.density
+    price = _price(terms, parts)
+    delta = sign * discount * parts.first
+    gamma = density * per_s / f
     vega = density * f * root_t
     product = d1 * d2
     step = sign * discount * 0.5 * (1.0 + sign * jnp.sign(terms.forward - terms.strike))
-    half_t = 0.5 / t
 
     def settle(value: Any, expired: Any = 0.0) -> Any:
         return jnp.where(terms.dead, expired, value)
@@ -224,18 +267,18 @@ def price_and_greeks(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any
         delta=settle(delta, step),
         gamma=settle(gamma),
         vega=settle(vega),
-        theta=settle(rate * price - density * f * v / (2.0 * root_t)),
+        theta=settle(rate * price - 0.5 * density * f * v * (v * per_s)),
         rho=settle(-t * price),
-        vanna=settle(-density * d2 / v),
-        volga=settle(vega * product / v),
+        vanna=settle(-density * d2 * per_v),
+        volga=settle(vega * product * per_v),
         charm=settle(rate * delta + density * d2 * half_t),
         veta=settle(vega * (rate - (1.0 + product) * half_t)),
-        dual_delta=settle(-sign * discount * norm_cdf(sign * d2), -step),
-        dual_gamma=settle(discount * norm_pdf(d2) / (k * s)),
-        speed=settle(-gamma / f * (1.0 + d1 / s)),
-        zomma=settle(gamma * (product - 1.0) / v),
+        dual_delta=settle(-sign * discount * parts.second, -step),
+        dual_gamma=settle(density * (f / k) * per_s / k),
+        speed=settle(-gamma / f * (1.0 + d1 * per_s)),
+        zomma=settle(gamma * (product - 1.0) * per_v),
         color=settle(gamma * (rate + (1.0 - product) * half_t)),
-        ultima=settle(vega / v * (product * (product - 1.0) - d1 * d1 - d2 * d2) / v),
+        ultima=settle(vega * per_v * (product * (product - 1.0) - d1 * d1 - d2 * d2) * per_v),
     )
 
 

@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammawall.surfaces.arguments import CALL_FLAG, check_arguments, check_shapes
-from gammawall.surfaces.black import log_moneyness
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.normal import horner, norm_cdf, norm_pdf, odd_ratio
-from gammawall.surfaces.normalised import normalised_black_pair, normalised_vega
+from gammawall.surfaces.normalised import log_moneyness, normalised_black_pair, normalised_vega
 from gammawall.surfaces.precision import evaluate, is_traced
 
 __all__ = ["ImpliedStatus", "ImpliedVol", "implied_vol"]
@@ -208,7 +207,7 @@ def _total_vol(
     unit = jnp.sqrt(forward) * jnp.sqrt(strike)
     low, high = jnp.minimum(forward, strike), jnp.maximum(forward, strike)
     # The difference of close numbers is exact, so the logarithm is accurate relative to itself.
-    x = -jnp.log1p((high - low) / low)
+    x = log_moneyness(low, high)
     target = _Target(
         x=x,
         moneyness=(high - low) / unit,

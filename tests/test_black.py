@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gammawall.surfaces.black import Greeks, black_greeks, black_price, log_moneyness
+from gammawall.surfaces.black import Greeks, black_greeks, black_price
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.normalised import log_moneyness
 from tests import tolerances as tol
 from tests.vol_points import MINUTE, mp_price
 

@@ -18,7 +18,8 @@ ALLOWED = {
     "surfaces": CORE,
     "sim": CORE,
     "bench": CORE,
-    "scenarios": CORE | {"pydantic", "typer", "rich", "plotly", "jinja2", "markupsafe"},
+    "scenarios": CORE
+    | {"pydantic", "typer", "rich", "plotly", "jinja2", "markupsafe", "dask", "distributed"},
 }
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
