@@ -5,7 +5,7 @@ BIN    := .venv/bin
 # The other end of the supported versions, where such an interpreter exists and is not the default one.
 OTHER  := $(if $(NEWEST),$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info >= (3, 12) else ".venv-newest")'))
 
-.PHONY: demo test test-all bench lint types clean
+.PHONY: demo test test-all bench figures lint types clean
 
 demo: .venv/.ready
 	@$(BIN)/gammawall run pin-7000
@@ -20,6 +20,9 @@ test: .venv/.ready $(OTHER:%=%/.ready)
 test-all: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 	@$(if $(OTHER),echo "everything once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 --dist loadfile tests)
+
+figures: .venv/.ready
+	@$(BIN)/gammawall run pin-7000 --quiet && $(BIN)/gammawall ledger --quiet && $(BIN)/python docs/figures.py
 
 bench: .venv/.ready .venv/.peers
 	@$(BIN)/python bench/run.py

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,49 +12,77 @@ import pandas as pd
 
 from gammawall.scenarios.build import build
 from gammawall.scenarios.files import assign, load, read_setting
-from gammawall.scenarios.report import format_estimate
-from gammawall.scenarios.results import Result
 from gammawall.scenarios.runner import run
 from gammawall.scenarios.schema import ClaimPart, Scenario, problems
+from gammawall.scenarios.wording import format_estimate
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["CONTRADICTED", "ONLY_IF", "SUPPORTED", "UNDECIDABLE", "Judgement", "effect", "judge", "vary"]
+__all__ = [
+    "CONTRADICTED",
+    "ERRORS",
+    "IMPACTS",
+    "ONLY_IF",
+    "SUPPORTED",
+    "UNDECIDABLE",
+    "VERDICTS",
+    "Case",
+    "Compute",
+    "Judgement",
+    "cases",
+    "effect",
+    "judge",
+    "judged_row",
+    "vary",
+    "verdict_by_threshold",
+]
 
 SUPPORTED, ONLY_IF = "supported", "supported only if"
 CONTRADICTED, UNDECIDABLE = "contradicted", "not decidable"
-
-_ERRORS = 3.0
+VERDICTS = (SUPPORTED, ONLY_IF, CONTRADICTED, UNDECIDABLE)
+IMPACTS = (1.0, 3.0, 6.0, 30.0)
+"""bp of price per USD bn traded, at which every claim is tried"""
+ERRORS = 3.0
 """Standard errors that separate an effect from its threshold."""
 _MOST_CAPPED = 1e-3
 """Share of capped paths above which a setting decides nothing."""
+
+Compute = Callable[[Scenario], Mapping[str, Any]]
+"""A run as a record with its metrics and status"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting under which a claim is tried: base, impact, variant, contrast or sign."""
+
+    kind: str
+    name: str
+    scenario: Scenario
 
 
 @dataclass(frozen=True)
 class Judgement:
     """What became of a claim."""
 
-    scenario: str
+    scenario: Scenario
     claim: ClaimPart
     verdict: str
+    conditions: tuple[str, ...]
+    """settings of which a verdict of "supported only if" hangs: where it holds, or, if it does so as stated,
+    where not; empty for the other verdicts"""
     sentence: str
     table: pd.DataFrame
-    """one row per setting: kind (base, impact, variant, contrast, sign), setting, bp_per_usd_bn, effect,
-    stderr, outcome (holds, fails, unclear: of the test as declared), capped (share of paths)"""
-    base: Result
-
-
-@dataclass(frozen=True)
-class _Setting:
-    kind: str
-    name: str
-    changes: tuple[str, ...] = ()
+    """one row per case: kind, setting, bp_per_usd_bn, effect, stderr, outcome (holds, fails, unclear: of the
+    test as declared), capped and jumped (shares of paths)"""
+    base: Mapping[str, Any]
+    """the record of the first case"""
 
 
 def judge(
     scenario: Scenario | str | os.PathLike[str],
     *,
-    impacts: Sequence[float] = (1.0, 3.0, 6.0, 30.0),
+    impacts: Sequence[float] = IMPACTS,
     paths: int | None = None,
+    compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Judgement:
     """Try the claim of a scenario and say what became of it.
@@ -74,10 +102,43 @@ def judge(
         scenario: from `load`, or a name or path that `load` takes.
         impacts: price impacts to try beside the scenario's own, bp of price per USD bn traded.
         paths: of every run; the scenario's own number when not given.
+        compute: what makes a run's record; `run` when not given. `CellStore.compute` keeps them on disk.
         progress: called with (settings done, settings in all).
 
     Raises:
         InputError: the scenario has mistakes or no [claim], or a setting of its variants is not possible.
+    """
+    # Every setting is checked before the first, which may take minutes, is run.
+    tried = cases(scenario, impacts=impacts, paths=paths)
+    compute = compute or _run_afresh
+    claim = tried[0].scenario.part.claim
+    assert claim is not None
+    rows, base = [], {}
+    for done, case in enumerate(tried):
+        if progress is not None:
+            progress(done, len(tried))
+        record = compute(case.scenario)
+        base = base or record
+        rows.append(judged_row(case, record, claim))
+    if progress is not None:
+        progress(len(tried), len(tried))
+    table = pd.DataFrame(rows)
+    verdict = _verdict(table)
+    conditions = _conditions(table) if verdict == ONLY_IF else ()
+    sentence = _sentence(claim, verdict, table)
+    return Judgement(tried[0].scenario, claim, verdict, conditions, sentence, table, base)
+
+
+def cases(
+    scenario: Scenario | str | os.PathLike[str],
+    *,
+    impacts: Sequence[float] = IMPACTS,
+    paths: int | None = None,
+) -> list[Case]:
+    """The settings under which `judge` tries a claim, the base case first; nothing is run.
+
+    Raises:
+        InputError: as for `judge`.
     """
     scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
     claim = scenario.part.claim
@@ -85,21 +146,39 @@ def judge(
         raise InputError(f"scenario {scenario.name!r} makes no claim: add a [claim] table to its file")
     if paths is not None:
         scenario = vary(scenario, [f"simulation.paths={paths}"])
-    # Every setting is checked before the first, which may take minutes, is run.
-    cases = [(s, vary(scenario, s.changes)) for s in _settings(scenario, claim, impacts)]
-    rows, base = [], None
-    for done, (setting, case) in enumerate(cases):
-        if progress is not None:
-            progress(done, len(cases))
-        result = run(case)
-        base = base or result
-        rows.append(_row(setting, case, result, claim))
-    assert base is not None
-    if progress is not None:
-        progress(len(cases), len(cases))
-    table = pd.DataFrame(rows)
-    verdict = _verdict(table)
-    return Judgement(scenario.name, claim, verdict, _sentence(claim, verdict, table), table, base)
+    return [
+        Case(kind, name, vary(scenario, changes))
+        for kind, name, changes in _settings(scenario, claim, impacts)
+    ]
+
+
+def verdict_by_threshold(table: pd.DataFrame, holds: str) -> list[dict[str, Any]]:
+    """What the verdict would be at every other threshold, from the same runs.
+
+    Args:
+        table: of a `Judgement`.
+        holds: "above" or "below", as the claim declares.
+
+    Returns:
+        low, high and verdict of each range, ascending; the outermost reach to minus and plus infinity.
+    """
+    counted = table[table["kind"] != "sign"]
+    sizes, errors = (np.asarray(counted[name], float) for name in ("effect", "stderr"))
+    ends = np.unique(np.concatenate([sizes - ERRORS * errors, sizes + ERRORS * errors]))
+    ends = ends[np.isfinite(ends)]
+    inside = np.concatenate([ends[:1] - 1.0, 0.5 * (ends[1:] + ends[:-1]), ends[-1:] + 1.0])
+    ranges: list[dict[str, Any]] = []
+    for low, high, threshold in zip([-np.inf, *ends], [*ends, np.inf], inside, strict=True):
+        outcomes = [
+            _outcome(r["effect"], r["stderr"], r["capped"], holds, threshold)
+            for r in table.to_dict("records")
+        ]
+        verdict = _verdict(table.assign(outcome=outcomes))
+        if ranges and ranges[-1]["verdict"] == verdict:
+            ranges[-1]["high"] = high
+        else:
+            ranges.append({"low": low, "high": high, "verdict": verdict})
+    return ranges
 
 
 def vary(scenario: Scenario, settings: Sequence[str]) -> Scenario:
@@ -145,39 +224,52 @@ def effect(metric: dict[str, Any], kind: str) -> tuple[float, float]:
     return r, float(np.sqrt(max(own - r * twice_covariance + r * r * other, 0.0))) / abs(b)
 
 
-def _settings(scenario: Scenario, claim: ClaimPart, impacts: Sequence[float]) -> Iterator[_Setting]:
-    """The base case first."""
-    yield _Setting("base", "as stated")
+def _run_afresh(scenario: Scenario) -> Mapping[str, Any]:
+    return run(scenario).document
+
+
+def _settings(
+    scenario: Scenario, claim: ClaimPart, impacts: Sequence[float]
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Kind, name and changes of each, the base case first."""
+    yield "base", "as stated", ()
     for impact in sorted({float(i) for i in impacts} - {scenario.part.impact.bp_per_usd_bn}):
-        yield _Setting("impact", f"impact {impact:g} bp per USD bn", (f"impact.bp_per_usd_bn={impact!r}",))
+        yield "impact", f"impact {impact:g} bp per USD bn", (f"impact.bp_per_usd_bn={impact!r}",)
     for variant in claim.variant:
-        yield _Setting("contrast" if variant.contrast else "variant", variant.name, variant.set)
+        yield "contrast" if variant.contrast else "variant", variant.name, variant.set
     turned = [f"book.scale={-scenario.part.book.scale!r}"]
     if scenario.flow is not None:
         turned += [f"flow.{name}={-getattr(scenario.flow, name)!r}" for name in ("imbalance", "momentum")]
-    yield _Setting("sign", "the opposite sign of all that dealers hold", tuple(turned))
+    yield "sign", "the opposite sign of all that dealers hold", tuple(turned)
 
 
-def _row(setting: _Setting, case: Scenario, result: Result, claim: ClaimPart) -> dict[str, Any]:
-    metric = result.metric(claim.metric)
+def judged_row(case: Case, record: Mapping[str, Any], claim: ClaimPart) -> dict[str, Any]:
+    """One row of `Judgement.table`: what one run says of the claim."""
+    metric = next(m for m in record["metrics"] if m["name"] == claim.metric)
     size, stderr = effect(metric, claim.effect)
-    paths = case.config.paths
+    paths, status = case.scenario.config.paths, record["status"]
     if metric["unit"] == "probability":
         # Of an event that no path has met the sums know no error; three of these are a 95 % bound on it.
         scale = metric["baseline"] if claim.effect == "ratio to baseline" else 1.0
         stderr = max(stderr, 1.0 / paths / scale) if scale else stderr
-    capped = result.document["status"]["paths_capped"] / paths
-    margin = (size - claim.threshold) * (1.0 if claim.holds == "above" else -1.0)
-    clear = abs(margin) > _ERRORS * stderr and capped <= _MOST_CAPPED
+    capped = status["paths_capped"] / paths
     return {
-        "kind": setting.kind,
-        "setting": setting.name,
-        "bp_per_usd_bn": case.part.impact.bp_per_usd_bn,
+        "kind": case.kind,
+        "setting": case.name,
+        "bp_per_usd_bn": case.scenario.part.impact.bp_per_usd_bn,
         "effect": size,
         "stderr": stderr,
-        "outcome": ("holds" if margin > 0.0 else "fails") if clear else "unclear",
+        "outcome": _outcome(size, stderr, capped, claim.holds, claim.threshold),
         "capped": capped,
+        "jumped": status["paths_with_jump"] / paths,
     }
+
+
+def _outcome(size: float, stderr: float, capped: float, holds: str, threshold: float) -> str:
+    margin = (size - threshold) * (1.0 if holds == "above" else -1.0)
+    if not abs(margin) > ERRORS * stderr or capped > _MOST_CAPPED:
+        return "unclear"
+    return "holds" if margin > 0.0 else "fails"
 
 
 def _verdict(table: pd.DataFrame) -> str:
@@ -188,6 +280,13 @@ def _verdict(table: pd.DataFrame) -> str:
     if stated == {"holds"} and contrast <= {"fails"}:
         return SUPPORTED
     return ONLY_IF if "holds" in stated | outcome.get("variant", set()) else CONTRADICTED
+
+
+def _conditions(table: pd.DataFrame) -> tuple[str, ...]:
+    tried, outcome = table["kind"].isin(["impact", "variant"]), table["outcome"]
+    wrong = (tried & (outcome != "holds")) | ((table["kind"] == "contrast") & (outcome != "fails"))
+    decide = wrong if outcome.iloc[0] == "holds" else tried & (outcome == "holds")
+    return tuple(table["setting"][decide])
 
 
 def _sentence(claim: ClaimPart, verdict: str, table: pd.DataFrame) -> str:

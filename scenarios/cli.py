@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from gammawall.scenarios.commands import chains, history, runs
+from gammawall.scenarios.commands import chains, claims, finished, history, risk, runs, sweeps
 from gammawall.scenarios.commands.interrupts import interrupted, on_interrupt
 
 __all__ = ["app", "main"]
@@ -30,6 +30,11 @@ app.command("run")(runs.run)
 app.command("exposures")(chains.exposures)
 app.command("surface")(chains.surface)
 app.command("calibrate-impact")(history.calibrate_impact)
+app.command("compare")(finished.compare)
+app.command("export")(finished.export)
+app.command("sweep")(sweeps.sweep)
+app.command("risk")(risk.risk)
+app.command("ledger")(claims.ledger)
 app.command("doctor")(runs.doctor)
 
 

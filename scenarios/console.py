@@ -5,31 +5,43 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from gammawall.scenarios.report import format_estimate, format_exact
+from gammawall.scenarios.verdict import answers
+from gammawall.scenarios.wording import format_estimate, format_exact, format_gap, leaf_text, unbroken
 from gammawall.surfaces.units import USD_BN
 
 __all__ = [
     "capped_sentence",
+    "cell_bar",
     "folder_name",
     "print_calibration",
     "print_checks",
+    "print_comparison",
     "print_exposures",
+    "print_ledger",
+    "print_plan",
+    "print_risk",
     "print_run",
     "print_surface",
+    "print_sweep",
     "progress_bar",
 ]
 
 _WIDTH_WHEN_PIPED = 10_000
+_MOST_CELLS = 24
+"""Rows of a sweep that a terminal is shown."""
+_MOST_CHANGES = 20
 _HEADLINES = (
     "pin_probability",
     "pin_mass",
@@ -77,33 +89,67 @@ def progress_bar(enabled: bool) -> Iterator[Callable[[int, int], None]]:
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TextColumn("paths"),
+        TextColumn("paths {task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("preparing", total=None)
-        yield lambda done, total: bar.update(task, description="simulating", completed=done, total=total)
+        task = bar.add_task("preparing", total=None, rate="")
+
+        def update(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            rate = "" if speed is None else f"{speed:,.0f}/s, left"
+            bar.update(task, description="simulating", completed=done, total=total, rate=rate)
+
+        yield update
 
 
-def print_run(result: Any, answer: str, report: Path) -> None:
-    """Answer, headline metrics, theory, and where the report is."""
+@contextmanager
+def cell_bar(enabled: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of cells with rate and time left on a terminal, nothing elsewhere; called with (done, total)."""
+    if not (enabled and sys.stderr.isatty()):
+        yield lambda done, total: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells {task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task("checking the grid", total=None, rate="")
+        began: list[tuple[float, int]] = []
+
+        def tell(done: int, total: int) -> None:
+            if not began:
+                # What was on disk already says nothing about the rate.
+                began.append((time.monotonic(), done))
+                bar.reset(bar.task_ids[0], total=total, completed=done, description="simulating")
+            passed, run = time.monotonic() - began[0][0], done - began[0][1]
+            rate = f"{60.0 * run / passed:,.0f}/min" if run else ""
+            bar.update(bar.task_ids[0], completed=done, rate=rate)
+
+        yield tell
+
+
+def print_run(result: Any, report: Path) -> None:
+    """Answers, headline metrics, theory, and where the report is."""
     console, document = _console(), result.document
-    # "26.1 % ± 0.1 %" stays on one line.
-    bound = re.sub(r"(?<=[\d%±]) (?=[%±\d])", "\u00a0", answer)
-    for line in textwrap.wrap(bound, console.width):
-        console.print(Text(line.replace("\u00a0", " "), style="bold"))
+    first, second = answers(document, result.series)
+    _print_sentence(console, first.text, "bold")
+    if second is not None:
+        _print_sentence(console, second.text)
     console.print()
     table = Table("metric", "hedged", "no hedging", "difference", box=None, pad_edge=False)
     for name in _HEADLINES:
         m = result.metric(name)
-        gap = format_estimate(m["difference"], m["difference_stderr"], m["unit"], signed=True)
         table.add_row(
             name,
             format_estimate(m["value"], m["stderr"], m["unit"]),
             format_estimate(m["baseline"], m["baseline_stderr"], m["unit"]),
-            gap.replace(" %", "") + " pp" if m["unit"] == "probability" else gap,
+            format_gap(m["difference"], m["difference_stderr"], m["unit"]),
         )
     console.print(table)
     console.print()
@@ -132,6 +178,65 @@ def print_run(result: Any, answer: str, report: Path) -> None:
         f"simulation ({timing['path_steps_per_s'] / 1e6:.0f} million path-steps per second)"
     )
     console.print(Text(f"report: {report.as_uri()}"), soft_wrap=True)
+
+
+def _print_sentence(console: Console, sentence: str, style: str = "") -> None:
+    for line in textwrap.wrap(unbroken(sentence), console.width):
+        console.print(Text(line.replace("\u00a0", " "), style=style))
+
+
+def print_comparison(found: Any, report: Path) -> None:
+    """The sentence, headline metrics of both runs, what differs, and where the report is."""
+    console = _console()
+    _print_sentence(console, found.sentence, "bold")
+    console.print()
+    table = Table("metric", *map(escape, found.names), "difference", "z", box=None, pad_edge=False)
+    for name in [name for name in _HEADLINES if name in found.metrics.index]:
+        row = found.metrics.loc[name]
+        table.add_row(
+            name,
+            format_estimate(row["a"], row["a_stderr"], row["unit"]),
+            format_estimate(row["b"], row["b_stderr"], row["unit"]),
+            format_gap(row["difference"], row["difference_stderr"], row["unit"]),
+            format_estimate(row["z"], 1.0, signed=True).split(" ")[0],
+        )
+    console.print(table)
+    console.print(Text(found.note))
+    for title, changes in (("inputs", found.inputs), ("made with", found.versions)):
+        if changes:
+            console.print()
+            listed = Table(title, *map(escape, found.names), box=None, pad_edge=False)
+            for change in changes[:_MOST_CHANGES]:
+                cells = [change["key"], *(leaf_text(change[k]) for k in "ab")]
+                listed.add_row(*map(Text, cells))
+            console.print(listed)
+            if len(changes) > _MOST_CHANGES:
+                console.print(f"and {len(changes) - _MOST_CHANGES:,} more, in the report and the record")
+    console.print(Text(f"report: {report.resolve().as_uri()}"), soft_wrap=True)
+
+
+def print_sweep(sweep: Any, report: Path) -> None:
+    """What was found, the headline metrics of the first cells, and where the report is."""
+    from gammawall.scenarios.sweep_figures import shown_metrics
+    from gammawall.scenarios.sweep_finding import finding, value_label
+    from gammawall.scenarios.sweep_report import column_title, estimate_text
+
+    console, frame, names = _console(), sweep.frame, shown_metrics(sweep)[:3]
+    _print_sentence(console, finding(sweep), "bold")
+    console.print()
+    heads = [h for name in names for h in (column_title(sweep, name), "no hedging")]
+    table = Table(*sweep.grid, *heads, box=None, pad_edge=False)
+    for i in range(min(len(frame), _MOST_CELLS)):
+        where = [value_label(frame[key].iloc[i]) for key in sweep.grid]
+        table.add_row(*where, *(estimate_text(sweep, i, n, leg) for n in names for leg in ("", "baseline")))
+    console.print(table)
+    if len(frame) > _MOST_CELLS:
+        console.print(f"… and {len(frame) - _MOST_CELLS:,} more cells")
+    console.print()
+    counts = sweep.counts
+    redone = f" ({counts['redone']:,} of them because their file was damaged)" if counts["redone"] else ""
+    console.print(f"{counts['cells']:,} cells: {counts['found']:,} found, {counts['run']:,} run{redone}")
+    console.print(Text(f"report: {report.resolve().as_uri()}"), soft_wrap=True)
 
 
 def print_exposures(record: dict[str, Any]) -> None:
@@ -220,6 +325,75 @@ def print_calibration(record: dict[str, Any], report: Path | None) -> None:
         console.print(f"  {name}: {gain['nats']:+.1f} ± {gain['stderr']:.1f} nats".replace("-", "−"))
     if report is not None:
         console.print(Text(f"report: {report.resolve().as_uri()}"), soft_wrap=True)
+
+
+def print_risk(record: dict[str, Any], report: Path) -> None:
+    """What a portfolio can lose with and without feedback, who brings it, and where the report is."""
+    from gammawall.scenarios.risk_figures import money_unit
+    from gammawall.scenarios.risk_report import level_name, risk_sentence
+
+    console, legs = _console(), ("feedback", "no_feedback", "difference")
+    _print_sentence(console, risk_sentence(record), "bold")
+    console.print()
+    scale, unit = money_unit([row[f"{leg}_usd"] for row in record["summary"] for leg in legs[:2]])
+    table = Table(f"measure, USD{unit}", "with feedback", "without", "difference", box=None, pad_edge=False)
+    for row in record["summary"]:
+        level = "" if row["level"] is None else f" {level_name(row['level'])}"
+        cells = [
+            format_gap(row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale)
+            if leg == "difference"
+            else format_estimate(row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale)
+            for leg in legs
+        ]
+        table.add_row(f"{row['measure']}{level}", *map(unbroken, cells))
+    console.print(table)
+    console.print()
+    largest = sorted(record["positions"], key=lambda r: abs(r["es_feedback_usd"]), reverse=True)[:5]
+    parts = Table(f"largest parts of ES, USD{unit}", "with feedback", "without", box=None, pad_edge=False)
+    for row in largest:
+        cells = [
+            format_estimate(row[f"es_{leg}_usd"] / scale, row[f"es_{leg}_stderr_usd"] / scale)
+            for leg in legs[:2]
+        ]
+        parts.add_row(Text(row["label"]), *map(unbroken, cells))
+    console.print(parts)
+    for note in record["notes"]:
+        console.print(Text(f"note: {note}"))
+    console.print(Text(f"report: {report.resolve().as_uri()}"), soft_wrap=True)
+
+
+def print_plan(planned: Any, store: Any) -> None:
+    """What a ledger is about to run, before it does."""
+    runs, kept = len(planned.runs) + len(planned.curve), planned.kept(store)
+    claims, done = len(planned.scenarios), f", {kept:,} of them done before" if kept else ""
+    _console().print(
+        f"{claims:,} claim{'s' * (claims != 1)} in {planned.settings:,} settings: {runs:,} runs{done}; most "
+        "of the time is compilation, a few seconds for each new shape"
+    )
+
+
+def print_ledger(record: dict[str, Any], page: Path) -> None:
+    """The verdicts, and where the page is."""
+    from gammawall.scenarios.ledger_words import (
+        condition_words,
+        effect_text,
+        headline,
+        number_words,
+        sign_sentence,
+    )
+
+    console = _console()
+    _print_sentence(console, headline(record), "bold")
+    _print_sentence(console, sign_sentence(record))
+    console.print()
+    names = ("claim", "scenario", "verdict", "effect", "threshold", "hangs on")
+    table = Table(*names, box=None, pad_edge=False)
+    for claim in record["claims"]:
+        cells = (claim["id"], claim["scenario"], claim["verdict"], effect_text(claim, claim["rows"][0]))
+        bound = f"{claim['holds']} {number_words(claim, claim['threshold'])}"
+        table.add_row(*map(Text, (*cells, bound, condition_words(claim, 1))))
+    console.print(table)
+    console.print(Text(f"report: {page.resolve().as_uri()}"), soft_wrap=True)
 
 
 def print_checks(checks: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -29,16 +31,15 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Versions, devices, precision, and known answers."""
-    devices = jax.devices()
+    """Versions, devices, precision, what would make it faster, and known answers."""
     x64 = bool(jax.config.read("jax_enable_x64"))
-    names = ", ".join(f"{d.platform} ({d.device_kind})" for d in devices)
-    faster = "; a GPU build of jax would simulate there" if devices[0].platform == "cpu" else ""
     return [
         Check("gammawall", metadata.version("gammawall")),
-        Check("python", f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores"),
+        Check("python", f"{platform.python_version()} on {platform.machine()}"),
         Check("packages", ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)),
-        Check("devices", names + faster),
+        Check("devices", _devices()),
+        Check("cores", _cores()),
+        Check("compile cache", _compile_cache()),
         Check(
             "precision",
             f"float64 inside gammawall; jax's own default here is {'float64' if x64 else 'float32'}",
@@ -46,6 +47,37 @@ def examine() -> list[Check]:
         _black_check(),
         _generator_check(),
     ]
+
+
+def _devices() -> str:
+    devices = jax.devices()
+    names = ", ".join(f"{d.platform} ({d.device_kind})" for d in devices)
+    if devices[0].platform != "cpu":
+        return names
+    if shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists():
+        return names + "; there is an NVIDIA GPU that this jax cannot use: pip install 'jax[cuda13]'"
+    return (
+        names + "; on a machine with a GPU, jax with its plugin (pip install 'jax[cuda13]') simulates there"
+    )
+
+
+def _cores() -> str:
+    # What this process may use, which a container or a scheduler can make less than there is.
+    affinity = getattr(os, "sched_getaffinity", None)
+    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
+    whole = os.cpu_count() or usable
+    text = f"{usable} of {whole} usable" if usable < whole else f"{usable}"
+    return text if usable > 1 else text + "; a second one would compile and simulate at the same time"
+
+
+def _compile_cache() -> str:
+    folder = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if folder:
+        return f"{folder}: what was compiled once is read from there"
+    return (
+        "none; with the environment variable JAX_COMPILATION_CACHE_DIR set to a folder of yours, the second "
+        "run of a kind starts in half the time (anyone who can write there can run code as you)"
+    )
 
 
 def _black_check() -> Check:

@@ -14,6 +14,7 @@ __all__ = [
     "BASELINE",
     "EXPOSURE",
     "HEDGED",
+    "SECOND",
     "THEORY",
     "add_line",
     "blank_figure",
@@ -33,6 +34,8 @@ HEDGED = "#1f78d1"
 BASELINE = "#80868f"
 THEORY = "#d9730d"
 EXPOSURE = "#0f9d76"
+# The second hedged run where two are compared; dotted as well, for colour-blind readers and print.
+SECOND = "#c2477f"
 
 _SESSION_MINUTES = 390.0
 _MOST_TIMES = 400

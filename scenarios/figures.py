@@ -70,7 +70,7 @@ def close_distribution(
         )
     span = _central_range(edges, [d[0] for d in densities], strike)
     figure.update_xaxes(range=span)
-    figure.update_yaxes(range=[0.0, 125.0 * max(float(np.nanmax(d[0])) for d in densities)])
+    figure.update_yaxes(range=[0.0, 140.0 * max(float(np.nanmax(d[0])) for d in densities)])
     _add_atoms(figure, series, span, strike, theory_mass)
     return figure
 
@@ -122,7 +122,7 @@ def _add_atoms(
     )
     title = {"text": "% of paths exactly at strike", "font": {"color": HEDGED}}
     axis = {"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False, "automargin": True}
-    axis["range"] = [0.0, 125.0 * float(np.nanmax(masses))]
+    axis["range"] = [0.0, 140.0 * float(np.nanmax(masses))]
     figure.update_layout(yaxis2={**axis, "title": title, "tickmode": "auto", "tickfont": {"color": HEDGED}})
 
 

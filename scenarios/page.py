@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from gammawall.scenarios import drawing
 from gammawall.scenarios.provenance import environment
-from gammawall.scenarios.report import script_json, template
+from gammawall.scenarios.templating import script_json, template
 
 __all__ = ["Page", "Picture", "Table", "level_text", "number_text"]
 

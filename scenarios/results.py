@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ import numpy as np
 
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["REPORT", "Result", "check_file", "check_folder", "to_json", "write_text"]
+__all__ = ["REPORT", "Result", "check_file", "check_folder", "to_json", "write_folder", "write_text"]
 
 REPORT = "report.html"
 _DOCUMENT, _SERIES = "result.json", "series.npz"
+_FILES = frozenset({_DOCUMENT, _SERIES, REPORT})
 
 
 @dataclass(frozen=True)
@@ -47,25 +48,15 @@ class Result:
         Raises:
             InputError: the folder holds something else, or cannot be written.
         """
-        target = check_folder(folder)
         texts = {_DOCUMENT: to_json(self.document)} | ({} if report is None else {REPORT: report})
-        fresh = None
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # Hidden and beside the target: a rename is atomic only within one file system.
-            fresh = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", dir=target.parent))
+
+        def fill(fresh: Path) -> None:
             for name, text in texts.items():
                 (fresh / name).write_text(text, encoding="utf-8")
             arrays: dict[str, Any] = {k: np.asarray(v) for k, v in self.series.items()}
             np.savez_compressed(fresh / _SERIES, **arrays)
-            fresh.chmod(0o755)
-            _swap(fresh, target)
-        except OSError as error:
-            raise _unwritable(target, error) from None
-        finally:
-            if fresh is not None:
-                shutil.rmtree(fresh, ignore_errors=True)
-        return target
+
+        return write_folder(folder, fill)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Result:
@@ -83,8 +74,38 @@ class Result:
             raise InputError(f"{source} is not a whole result folder: {error}") from None
 
 
-def check_folder(folder: str | os.PathLike[str]) -> Path:
-    """The absolute path of a folder that a result may be written to or replace.
+def write_folder(
+    folder: str | os.PathLike[str], fill: Callable[[Path], None], ours: Collection[str] = _FILES
+) -> Path:
+    """Write a folder whole or not at all; replaces an earlier one of the same kind.
+
+    Args:
+        folder: where to.
+        fill: writes the files into the folder it is given.
+        ours: names of files that a folder of this kind may hold.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written.
+    """
+    target = check_folder(folder, ours)
+    fresh = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Hidden and beside the target: a rename is atomic only within one file system.
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", dir=target.parent))
+        fill(fresh)
+        fresh.chmod(0o755)
+        _swap(fresh, target)
+    except OSError as error:
+        raise _unwritable(target, error) from None
+    finally:
+        if fresh is not None:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return target
+
+
+def check_folder(folder: str | os.PathLike[str], ours: Collection[str] = _FILES) -> Path:
+    """The absolute path of a folder that may be written to or replaced: it holds nothing but `ours`.
 
     Raises:
         InputError: it holds something else, or cannot be written.
@@ -93,7 +114,6 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         raise InputError("the output folder has no name: give one, such as --out runs/mine")
     target = Path(folder).resolve()
     if target.is_dir():
-        ours = {_DOCUMENT, _SERIES, REPORT}
         others = sorted(entry.name for entry in target.iterdir() if entry.name not in ours)
         if others:
             raise InputError(f"{target} holds something else ({others[0]}): name another folder with --out")

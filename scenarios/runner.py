@@ -75,12 +75,26 @@ def run(
         "timing": found.timing | {"total_s": time.perf_counter() - began},
         "exposures": exposure_record(scenario.book, exposed, scenario.chain, tables=False),
     }
+    document["claim"] = claim_record(scenario, document)
     result = Result(document, _series(found, exposed))
     if out is not None:
         from gammawall.scenarios.report import render_report
 
         result.save(out, render_report(result))
     return result
+
+
+def claim_record(scenario: Scenario, document: dict[str, Any]) -> dict[str, Any] | None:
+    """What the scenario claims and what became of its test in this run; None where it claims nothing."""
+    claim = scenario.part.claim
+    if claim is None:
+        return None
+    # It runs scenarios itself, and so comes after this module.
+    from gammawall.scenarios.claims import Case, judged_row
+
+    row = judged_row(Case("base", "as stated", scenario), document, claim)
+    found = {"size": row["effect"], "stderr": row["stderr"], "outcome": row["outcome"]}
+    return claim.model_dump(mode="json", exclude={"variant"}) | found
 
 
 def theory_rows(scenario: Scenario, found: SimResult) -> list[dict[str, Any]]:

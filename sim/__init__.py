@@ -23,6 +23,9 @@ from gammawall.sim.jumps import Jumps
 from gammawall.sim.level import StochasticLevel
 from gammawall.sim.metrics import Metric
 from gammawall.sim.motion import Motion, SpotVolBeta, StickyMoneyness, StickyStrike
+from gammawall.sim.portfolio import Portfolio
+from gammawall.sim.portfolio_risk import PortfolioRisk, portfolio_pnl
+from gammawall.sim.repricing import Repricing, stress_ladder
 from gammawall.sim.reverse_stress import ReverseStress, reverse_stress
 from gammawall.sim.sensitivity import Sensitivities, sensitivities
 from gammawall.sim.simulate import SimResult, simulate
@@ -49,7 +52,10 @@ __all__ = [
     "Motion",
     "NoHedging",
     "ObizhaevaWang",
+    "Portfolio",
+    "PortfolioRisk",
     "PowerLaw",
+    "Repricing",
     "ReverseStress",
     "Sensitivities",
     "SimConfig",
@@ -60,8 +66,10 @@ __all__ = [
     "StochasticLevel",
     "Zakamouline",
     "ZeroDteFlow",
+    "portfolio_pnl",
     "reverse_stress",
     "sensitivities",
     "simulate",
+    "stress_ladder",
     "theory",
 ]

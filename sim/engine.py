@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ class Plan:
     antithetic: bool
     keep: int
     """how many paths of the block are returned whole"""
+    snapshots: int = 0
+    """at how many instants the prices of all paths are returned, besides the close"""
 
 
 @jax.tree_util.register_dataclass
@@ -85,6 +88,8 @@ class Given:
     seed: Any
     sobol: Any = None
     """SobolShocks in place of random numbers, for the fundamental price"""
+    snapshot: Any = None
+    """which snapshot is taken at the end of each step, −1 for none, [N]; None where none is ever taken"""
 
 
 @jax.tree_util.register_dataclass
@@ -109,7 +114,8 @@ class BlockSums:
     beyond: Any
     """index units of the order flow that lay beyond its strikes, [tiles]"""
     close: Any
-    """log price, [2, P], and the fundamental price it came from in row 1"""
+    """log price, [2, P], and the fundamental price it came from in row 1; below them the same two rows for
+    each snapshot"""
     kept: Any
     """log prices of the first paths of the block, [N + 1, 2, keep]"""
 
@@ -149,12 +155,13 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
     market, feedback, advance = _open_market(given, paths, plan)
     state = open_state(given.probe, feedback, count)
     dynamics = plan.open(given.drive, count)
-    carry = (dynamics, market, state, jnp.zeros((2, count)), jnp.zeros((3, count), jnp.int32))
+    taken = tuple(jnp.zeros((2, count)) for _ in range(plan.snapshots))
+    carry = (dynamics, market, state, jnp.zeros((2, count)), jnp.zeros((3, count), jnp.int32), taken)
     weight = jnp.where(valid, 1.0, 0.0)
 
     def step(carry, row):
-        dynamics, market, state, paid, counts = carry
-        z, drive, mark, late, settlement, number, rows = row
+        dynamics, market, state, paid, counts, taken = carry
+        z, drive, mark, late, settlement, number, rows, snapshot = row
         dynamics, increment = plan.step(dynamics, drive, z)
         fundamental = state.x[1] + increment
         market, x, feedback, status, flows = advance(market, state, rows, fundamental, increment, number, z)
@@ -165,9 +172,10 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
             lambda: jnp.zeros_like(pair),
         )
         counts = counts + jnp.stack([status == k for k in range(3)])
+        taken = tuple(jnp.where(snapshot == k, pair, before) for k, before in enumerate(taken))
         state, squared, traded = observe(state, given.probe, pair, flows, feedback, mark, late)
         out = (_tiles(squared * weight), _tiles(traded * weight), pair[:, : plan.keep])
-        return (dynamics, market, state, paid, counts), out
+        return (dynamics, market, state, paid, counts, taken), out
 
     rows = (
         _shocks(given, paths, steps, plan),
@@ -177,10 +185,12 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
         given.settlement,
         jnp.arange(1, steps + 1, dtype=jnp.uint32),
         given.market.rows,
+        given.snapshot,
     )
     carry, (squared, traded, kept) = jax.lax.scan(step, carry, rows)
-    _, market, state, paid, counts = carry
-    return _sums(given, plan, market, state, paid, counts, valid, (squared, traded, kept))
+    _, market, state, paid, counts, taken = carry
+    sums = _sums(given, plan, market, state, paid, counts, valid, (squared, traded, kept))
+    return dataclasses.replace(sums, close=jnp.concatenate([sums.close, *taken])) if taken else sums
 
 
 def _shocks(given: Given, paths: Any, steps: int, plan: Plan) -> Any:

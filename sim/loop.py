@@ -73,7 +73,7 @@ def run_blocks(
     checkpoint: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> RunSums:
-    """Run all blocks and add them up; memory grows with the paths by their closes alone.
+    """Run all blocks and add them up; memory grows with the paths by their closes and snapshots alone.
 
     Args:
         given: numbers of the run.
@@ -184,7 +184,7 @@ class _Total:
         for name, values in record.items():
             dtype = np.int64 if np.issubdtype(values.dtype, np.integer) else values.dtype
             self.sums[name] = np.zeros(values.shape[1:], dtype)
-        self.sums["close"] = np.zeros((2, paths))
+        self.sums["close"] = np.zeros((record["close"].shape[0], paths))
         self.sums["kept"] = np.zeros((*record["kept"].shape[:2], kept))
         if self._group_tiles:
             self.groups = np.zeros((self.config.replicates, record["vector"].shape[1]))

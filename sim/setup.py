@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from gammawall.sim.dynamics import Dynamics
 from gammawall.sim.engine import FixedMarket, Given, Plan
@@ -65,13 +66,15 @@ def prepare_run(
     measure: Measure,
     flow: ZeroDteFlow | None = None,
     motion: Motion | StochasticLevel | None = None,
+    snapshots: pd.DatetimeIndex | None = None,
 ) -> Run:
     """Tabulate the book and choose the step: the static map where it holds, step by step elsewhere."""
     inside = book.expiry[(book.expiry > market.start) & (book.expiry < market.close)]
     geometric = (
         config.geometric if config.geometric is not None else _lead_in(book, market, groups, impact, flow)
     )
-    schedule = make_schedule(market, config.steps, settlements=inside.unique(), geometric=geometric)
+    wanted = inside.unique() if snapshots is None else inside.union(snapshots).unique()
+    schedule = make_schedule(market, config.steps, settlements=wanted, geometric=geometric)
     level, motion = (motion, None) if isinstance(motion, StochasticLevel) else (None, motion)
     plain = flow is None and level is None and not market.halts and config.geometric is None
     fixed = plain and _is_static(groups, impact)
@@ -111,6 +114,7 @@ def prepare_run(
         sobol=sobol_shocks(seed, config, dynamics.factors, schedule.variance)
         if config.sampling == "sobol"
         else None,
+        snapshot=None if snapshots is None else snapshots.get_indexer(schedule.instants[1:]),
     )
     block = config.block_paths if flow is None else min(config.block_paths, _FLOW_BLOCK)
     layout = Layout.of(dataclasses.replace(config, block_paths=block))
@@ -122,6 +126,7 @@ def prepare_run(
         unwind=market.unwind == "in_market",
         antithetic=config.antithetic,
         keep=layout.keep,
+        snapshots=0 if snapshots is None else len(snapshots),
     )
     share = 1.0 if fixed else sum(g.fraction for g in groups)
     return Run(

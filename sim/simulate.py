@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from gammawall.sim.setup import Run, prepare_run
 from gammawall.sim.stepped import SteppedBook
 from gammawall.sim.table_error import table_error
 from gammawall.sim.types import Market, Measure, SimConfig
-from gammawall.surfaces.book import Book
+from gammawall.surfaces.book import Book, new_york
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.units import USD_BN
 
@@ -66,6 +67,8 @@ class SimResult:
     law: CloseLaw | None
     """exact law of the close, where the map at the close is increasing"""
     measure: Measure
+    snapshots: np.ndarray
+    """prices at the instants asked for, ascending, with and without hedging, [E, 2, paths]"""
 
     def __getitem__(self, name: str) -> Metric:
         for metric in self.metrics:
@@ -92,6 +95,7 @@ def simulate(
     measure: Measure | None = None,
     progress: Callable[[int, int], None] | None = None,
     checkpoint: str | Path | None = None,
+    snapshots: Sequence[Any] = (),
     throw: bool = False,
 ) -> SimResult:
     """Simulate a market whose option dealers hedge, beside the same market where nobody does.
@@ -116,6 +120,8 @@ def simulate(
         progress: called with (paths done, paths in all).
         checkpoint: folder that keeps every finished block, so that the same run started again does only what
             is missing; it belongs to one run.
+        snapshots: instants after the start, up to the close, at which the prices of all paths are kept; they
+            become instants of the time grid.
         throw: raise when any path-step found no root on the grid.
 
     Returns:
@@ -129,8 +135,9 @@ def simulate(
     config, groups, impact = config or SimConfig(), hedging_groups(hedging), as_impact(impact)
     check_run(book, market, seed)
     measure = measure or default_measure(book, market)
+    instants = _instants(snapshots, market)
     began = time.perf_counter()
-    run = prepare_run(book, market, dynamics, groups, impact, config, seed, measure, flow, motion)
+    run = prepare_run(book, market, dynamics, groups, impact, config, seed, measure, flow, motion, instants)
     table_s = time.perf_counter() - began
     found = run_blocks(run.given, run.plan, config, run.layout, checkpoint=checkpoint, progress=progress)
     compile_s, run_s = found.compile_s, found.run_s
@@ -152,6 +159,20 @@ def check_run(book: Book, market: Market, seed: int) -> None:
         raise InputError(f"seed must be a whole number from 0 to 2**64 - 1; got {seed!r}")
     if len(book) and abs(book.spot / market.spot - 1.0) > 0.5:
         raise InputError(f"the book was valued at spot {book.spot:g}, the market starts at {market.spot:g}")
+
+
+def _instants(snapshots: Sequence[Any], market: Market) -> pd.DatetimeIndex | None:
+    """Ascending, each once; None where there are none."""
+    if not len(snapshots):
+        return None
+    instants = pd.DatetimeIndex([new_york(s, "snapshots") for s in snapshots]).unique().sort_values()
+    for instant in instants:
+        if not market.start < instant <= market.close:
+            raise InputError(
+                f"snapshots must lie after the start {market.start} and not after the close {market.close}; "
+                f"got {instant}"
+            )
+    return instants.as_unit("ns")
 
 
 def default_measure(book: Book, market: Market) -> Measure:
@@ -216,6 +237,7 @@ def _collect(
         },
         "close": close[0],
         "baseline_close": close[1],
+        "snapshots": close[2:].reshape(-1, 2, close.shape[1]),
         "minutes": schedule.minutes,
         "sample_ends": schedule.minutes[marks + 1],
         "sample_paths": kept[:, 0].T,

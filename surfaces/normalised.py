@@ -50,7 +50,7 @@ def _log_moneyness_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> t
 
 
 def scaled_tails(a: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """erfcx of the smaller of |a − u| and a + u, how much it is above that of the larger, and where they cross.
+    """erfcx of the smaller of |a − u| and a + u, its excess over that of the larger, and where they cross.
 
     Args:
         a, u: not negative. Where a − u lies above ERFCX_START it is the smaller, with its sign; they cross

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,7 +77,7 @@ def test_that_a_long_wall_pins_is_supported(pins, runs):
     assert "C1 is supported; it holds as stated (" in pins.sentence
     assert "with the opposite sign of all that dealers hold (" in pins.sentence
     metric = next(iter(runs.values())).metric("pin_probability")
-    assert pins.base.metric("pin_probability") == metric
+    assert metric in pins.base["metrics"]
     assert effects(pins)[0] == metric["value"] / metric["baseline"]
 
 
@@ -175,6 +177,34 @@ def test_what_cannot_be_judged_is_refused(tmp_path):
         with pytest.raises(InputError) as caught:
             scenarios.load(write(tmp_path, SCENARIO + CLAIM.replace(old, new)))
         assert said in caught.value.problems[0]
+
+
+def test_impact_and_the_share_hedged_are_one_number(pins):
+    """So no price can tell them apart: half of a fixed book at 6 bp is all of it at 3 bp."""
+    half = judge(pin("impact.bp_per_usd_bn=6", "hedging.fraction=0.5"), impacts=())
+    assert effects(half)[0] == pytest.approx(effects(pins)[0], rel=1e-12)
+    assert effects(pins)[1] != pytest.approx(effects(pins)[0], rel=0.1)  # a control: the share matters
+
+
+def test_what_makes_the_runs_can_be_given(runs):
+    asked = []
+
+    def compute(scenario: scenarios.Scenario) -> dict:
+        asked.append(scenario)
+        return claims.run(scenario).document
+
+    found = judge(pin(), impacts=(3.0,), compute=compute)
+    assert len(asked) == len(found.table) == 3
+    assert found.scenario.name == "pin-7000"
+
+
+def test_the_example_script_is_the_scenario(pins, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pin_7000", "4096", "13"])
+    script = Path(scenarios.__file__ or "").parent / "examples" / "pin_7000.py"
+    found = runpy.run_path(str(script))["found"]["pin_probability"]
+    same = next(m for m in pins.base["metrics"] if m["name"] == "pin_probability")
+    assert (found.value, found.stderr, found.baseline) == (same["value"], same["stderr"], same["baseline"])
+    assert "closes within 5 points of 7,000: " in capsys.readouterr().out
 
 
 def test_varying_is_the_same_as_loading_with_settings():

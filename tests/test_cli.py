@@ -177,6 +177,11 @@ def test_a_run_reports_what_was_promised(call, tmp_path):
         assert metric["unit"]
     assert record["status"]["stable"] == 8192 * 78
     assert record["resolved"]["simulation"]["paths"] == 8192
+    assert record["provenance"]["command"] == " ".join(["gammawall run pin-7000", *FEW])
+    pin, claim = record["metrics"][0], record["claim"]
+    assert claim["metric"] == pin["name"] == "pin_probability"
+    assert claim["size"] == pytest.approx(pin["value"] / pin["baseline"])
+    assert claim["outcome"] == "holds"
     folder = tmp_path / "runs" / "pin-7000"
     assert json.loads((folder / "result.json").read_text(encoding="utf-8")) == record
 
@@ -188,6 +193,7 @@ def test_a_run_reports_what_was_promised(call, tmp_path):
         k: v for k, v in record.items() if k not in volatile
     }
     assert "the wall pins." in out.splitlines()[0]
+    assert "”, holds in this one run" in out.splitlines()[1]
     assert (tmp_path / "mine" / "report.html").as_uri() in out
     assert "\x1b" not in out
 
@@ -303,6 +309,17 @@ def test_doctor_is_content_here(call):
     code, out, err = call("doctor")
     assert (code, err) == (0, "")
     assert all(line.startswith("ok  ") for line in out.splitlines())
+    assert "JAX_COMPILATION_CACHE_DIR" in out
+
+
+def test_completion_knows_commands_and_scenarios():
+    asked = {"_GAMMAWALL_COMPLETE": "complete_bash", "COMP_CWORD": "2", "COMP_WORDS": "gammawall run pin"}
+    # Completion answers the program by the name it was called by.
+    code = "import sys; sys.argv = ['gammawall']; from gammawall.scenarios import cli; cli.main()"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | asked, check=False
+    )
+    assert run.stdout.split() == ["pin-7000"]
 
 
 def test_a_pipe_or_file_gets_no_colours_whatever_the_environment_says(quotes):

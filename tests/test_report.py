@@ -14,7 +14,9 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from gammawall.scenarios import drawing, figures
-from gammawall.scenarios.report import format_estimate, render_report, script_json, verdict, write_report
+from gammawall.scenarios.report import render_report, write_report
+from gammawall.scenarios.templating import script_json
+from gammawall.scenarios.wording import format_estimate, format_gap
 from gammawall.surfaces.errors import InputError
 from tests.report_fixture import BAND, STRIKE, SyntheticRun, make_run
 
@@ -70,59 +72,17 @@ def shown(figure: go.Figure | None) -> Any:
     return figure
 
 
-def pin_metric(run: SyntheticRun) -> dict:
-    return next(m for m in run.document["metrics"] if m["name"] == "pin_probability")
-
-
-@pytest.mark.parametrize(
-    ("shift", "kind", "side", "ending"),
-    [
-        (62.0, "pins", "long", "the wall pins."),
-        (-45.0, "repelled", "short", "the price is repelled."),
-        (0.0, "none", None, "no detectable effect."),
-    ],
-)
-def test_the_sentence_follows_the_simulated_effect(shift, kind, side, ending):
-    run = make_run(shift_points=shift)
-    answer = verdict(run.document, run.series)
-    metric = pin_metric(run)
-    assert answer.kind == kind
-    assert answer.text.endswith(ending)
-    assert side is None or f"dealers {side} gamma at 7,000" in answer.text
-    assert f"within ±{BAND:.0f} points" in answer.text
-    for key in ("value", "baseline"):
-        error = metric[f"{key}_stderr".removeprefix("value_")]
-        assert format_estimate(metric[key], error, "probability") in answer.text
-    assert answer.text in Page(render_report(run)).text.replace("\n", "")
-
-
-@pytest.mark.parametrize(
-    ("z", "kind"), [(3.9, "none"), (4.1, "pins"), (-3.9, "none"), (-4.1, "repelled"), (0.0, "none")]
-)
-def test_four_standard_errors_separate_an_effect_from_none(long_run, z, kind):
+def test_the_report_says_how_to_repeat_the_run(long_run):
+    assert "made from Python" in Page(render_report(long_run)).text
     run = copied(long_run)
-    pin_metric(run).update(difference=0.001 * z, difference_stderr=0.001)
-    assert verdict(run.document, run.series).kind == kind
+    run.document["provenance"]["command"] = "gammawall run 'my wall.toml' --set simulation.paths=8"
+    assert "gammawall run 'my wall.toml' --set simulation.paths=8" in Page(render_report(run)).text
 
 
-def test_a_price_drawn_to_a_short_strike_is_not_called_a_wall(long_run):
-    run = copied(long_run)
-    run.series["gex_total_bn"] = -run.series["gex_total_bn"]
-    text = verdict(run.document, run.series).text
-    assert "short gamma" in text
-    assert "the wall" not in text
-    assert text.endswith("the price is drawn to 7,000.")
-
-
-@pytest.mark.parametrize("gone", ["value", "baseline", "difference", "difference_stderr"])
-@pytest.mark.parametrize("blank", [None, float("nan")])
-def test_no_verdict_without_its_numbers(long_run, gone, blank):
-    run = copied(long_run)
-    pin_metric(run)[gone] = blank
-    answer = verdict(run.document, run.series)
-    assert answer.kind == "unknown"
-    assert "pins" not in answer.text
-    assert "nan" not in answer.text
+def test_probabilities_differ_in_percentage_points():
+    assert format_gap(0.215, 0.001, "probability") == "+21.5 ± 0.1 pp"
+    assert format_gap(-0.5, None, "points") == "−0.5"
+    assert format_gap(None, 0.1, "probability") == "–"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +183,7 @@ def test_the_page_needs_no_network(long_run):
     page = Page(text)
     assert text.count(get_plotlyjs()) == 1
     assert not page.values("src")
-    assert not page.values("href")
+    assert all(place.startswith("#") for place in page.values("href"))
     assert "link" not in page.tags
     assert "http" not in text.replace(get_plotlyjs(), "").replace("http-equiv", "").replace("xmlns", "")
     policy = next(v for v in page.values("content") if v.startswith("default-src"))

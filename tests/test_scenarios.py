@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from gammawall import scenarios
-from gammawall.scenarios.report import SIGNIFICANT_Z, format_estimate, format_exact, verdict
+from gammawall.scenarios.verdict import SIGNIFICANT_Z, verdict
+from gammawall.scenarios.wording import format_estimate, format_exact
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.exposures import gex_at
 from tests.scenario_files import BAD_VALUES, SCENARIO, changed, write
@@ -357,12 +358,13 @@ def test_names_with_markup_stay_text(pin, capsys, monkeypatch):
     name = "[red]x[/] <script>alert(1)</script>"
     document = pin.document | {"scenario": name, "story": name}
     document["resolved"] = document["resolved"] | {"name": name, "notes": [name]}
+    document["claim"] = document["claim"] | {"text": name}
     page = render_report(dataclasses.replace(pin, document=document))
     assert "<script>alert(1)" not in page
-    console.print_run(dataclasses.replace(pin, document=document), f"answer {name}", Path("/tmp/[b]/r.html"))
+    console.print_run(dataclasses.replace(pin, document=document), Path("/tmp/[b]/r.html"))
     printed = capsys.readouterr().out
     assert f"note: {name}" in printed
-    assert f"answer {name}" in printed
+    assert f"“{name}”, holds in this one run" in printed
     assert "\x1b" not in printed
 
 

@@ -39,6 +39,12 @@ def exposures(
     spot: Spot = None,
     as_of: AsOf = None,
     report: Report = None,
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Write the levels as CSV; as a TradingView script if it ends in .pine."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Print or draw dealers' exposures and levels.
@@ -51,6 +57,7 @@ def exposures(
     from gammawall.surfaces import SignedFlow, dealer_book, exposures, read_chain
 
     check_targets(json, report)
+    check_targets(levels)
     quotes = read_chain(chain, as_of=as_of, spot=spot)
     who = SignedFlow.read_csv(convention) if convention.endswith(".csv") else convention
     book = dealer_book(quotes, who, size)
@@ -60,8 +67,13 @@ def exposures(
         from gammawall.scenarios.exposures_report import exposures_report
 
         write_report(report, exposures_report(quotes, book, exposed, record))
+    if levels is not None:
+        from gammawall.scenarios.export import level_rows, write_levels
+
+        title = f"{Path(chain).name} {book.as_of:%Y-%m-%d %H:%M}"
+        write_levels(level_rows(record), levels, title=title, pine=levels.endswith(".pine"))
     write_json(json, to_json(record))
-    if json != "-" and not quiet:
+    if "-" not in (json, levels) and not quiet:
         console.print_exposures(record)
 
 

@@ -29,8 +29,21 @@ Report = Annotated[
 ]
 Spot = Annotated[float | None, typer.Option(help="Index level, where the file does not say.")]
 AsOf = Annotated[str | None, typer.Option(help="Time of the quotes, where the file does not say.")]
+
+
+def _names(incomplete: str) -> list[str]:
+    from gammawall.scenarios.catalogue import library
+
+    return [name for name in library() if name.startswith(incomplete)]
+
+
 ScenarioName = Annotated[
-    str, typer.Argument(metavar="NAME", help="A scenario of the library, or the path of a TOML file.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A scenario of the library, or the path of a TOML file.",
+        autocompletion=_names,
+    ),
 ]
 
 

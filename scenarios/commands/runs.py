@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -63,7 +65,7 @@ def run(
     """
     from gammawall.scenarios import console
     from gammawall.scenarios.files import load
-    from gammawall.scenarios.report import render_report, verdict
+    from gammawall.scenarios.report import render_report
     from gammawall.scenarios.results import REPORT, check_folder, to_json
     from gammawall.scenarios.runner import run as run_scenario
 
@@ -78,13 +80,21 @@ def run(
             bar(done, total)
 
         result = run_scenario(ready, progress=progress)
+    result.document["provenance"]["command"] = _command(scenario, chain, settings or ())
     result.save(folder, render_report(result))
     write_json(json, to_json(result.document))
     if not silent:
-        console.print_run(result, verdict(result.document, result.series).text, folder / REPORT)
+        console.print_run(result, folder / REPORT)
     if result.document["status"]["capped"]:
         typer.echo(f"gammawall: {console.capped_sentence(result.document)}", err=True)
         raise typer.Exit(3)
+
+
+def _command(scenario: str, chain: str | None, settings: Sequence[str]) -> str:
+    """What to type to repeat a run, without where it was written."""
+    words = ["gammawall", "run", scenario]
+    words += [] if chain is None else ["--chain", chain]
+    return shlex.join(words + [word for text in settings for word in ("--set", text)])
 
 
 def doctor() -> None:

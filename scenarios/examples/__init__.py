@@ -1,0 +1,1 @@
+"""Short scripts that do with Python what a scenario file does."""

@@ -1,0 +1,60 @@
+"""A portfolio of index options and futures, read from a CSV file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from gammawall.sim import Portfolio
+from gammawall.surfaces.errors import InputError
+
+__all__ = ["MOST_BYTES", "read_portfolio"]
+
+MOST_BYTES = 20_000_000
+"""Of a file; a hundred thousand positions take a tenth."""
+
+
+def read_portfolio(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES) -> Portfolio:
+    """Read a CSV with a line of column names and one position per line.
+
+    Args:
+        path: with the columns that `Portfolio.from_frame` lists: type, contracts, strike, expiry and, if
+            wanted, vol_pct, multiplier and label.
+        most_bytes: a larger file is refused unread.
+
+    Raises:
+        InputError: the file cannot be read, or something in it is not possible; names row and column, rows
+            counted from 1 below the column names, without empty lines.
+    """
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise InputError(f"{file} is a folder: name a CSV file")
+        size = file.stat().st_size
+        if size > most_bytes:
+            raise InputError(f"{file} has {size:,} bytes: a portfolio has at most {most_bytes:,}")
+        # Nothing is unpacked, evaluated or taken for a missing value: cells are text.
+        cells = pd.read_csv(
+            file,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+            compression=None,
+        )
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{file} is empty: give a line of column names and one line per position") from None
+    except InputError:
+        raise
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{file} is not a CSV file in UTF-8 with one width throughout: {reason}") from None
+    try:
+        return Portfolio.from_frame(cells.iloc[1:].set_axis(list(cells.iloc[0]), axis=1))
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
