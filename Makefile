@@ -5,7 +5,7 @@ BIN    := .venv/bin
 # The other end of the supported versions, where such an interpreter exists and is not the default one.
 OTHER  := $(if $(NEWEST),$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info >= (3, 12) else ".venv-newest")'))
 
-.PHONY: demo test test-all bench figures lint types clean
+.PHONY: demo test test-all bench bench-check figures lint types clean
 
 demo: .venv/.ready
 	@$(BIN)/gammawall run pin-7000
@@ -25,7 +25,10 @@ figures: .venv/.ready
 	@$(BIN)/gammawall run pin-7000 --quiet && $(BIN)/gammawall ledger --quiet && $(BIN)/python docs/figures.py
 
 bench: .venv/.ready .venv/.peers
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python bench/run.py --json bench/results/cpu.json && $(BIN)/python bench/table.py bench/results/cpu.json README.md
+
+bench-check: .venv/.ready
+	@$(BIN)/python bench/check.py
 
 # The libraries it compares with, where they can be had; without them the bench says so and goes on.
 .venv/.peers: .venv/.ready

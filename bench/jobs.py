@@ -20,7 +20,16 @@ from gammawall.surfaces.book import Book
 from gammawall.surfaces.exposures import gex_at
 from gammawall.surfaces.implied import implied_vol
 
-__all__ = ["exposure_lines", "greek_lines", "path_lines", "vol_lines"]
+__all__ = [
+    "ELEVEN",
+    "contracts",
+    "exposure_lines",
+    "flat_book",
+    "greek_lines",
+    "path_lines",
+    "some_greeks",
+    "vol_lines",
+]
 
 ELEVEN = (
     "price",
@@ -128,8 +137,8 @@ def exposure_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
     yield Line("GEX profile, 24,000 contracts × 1,000 spots", seconds, spread, 24e6, "gamma", first - seconds)
 
 
-def path_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
-    """Path-steps of a fixed book on all cores, and its tables."""
+def flat_book() -> tuple[Book, sim.Market]:
+    """One strike that settles at the close of one session."""
     book = Book.from_positions(
         contracts=20_000,
         strike=7000.0,
@@ -138,7 +147,12 @@ def path_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
         spot=7000.0,
         as_of="2026-01-28T09:30",
     )
-    market = sim.Market(7000.0, "2026-01-28T09:30", "2026-01-28T16:00")
+    return book, sim.Market(7000.0, "2026-01-28T09:30", "2026-01-28T16:00")
+
+
+def path_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
+    """Path-steps of a fixed book on all cores, and its tables."""
+    book, market = flat_book()
     count, steps = 16_384 if quick else 98_304, 390
     config = sim.SimConfig(paths=count, steps=steps, keep_paths=0)
 

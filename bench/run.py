@@ -32,6 +32,25 @@ from climit import CLimit  # noqa: E402
 from jobs import exposure_lines, greek_lines, path_lines, vol_lines  # noqa: E402
 from measure import Line  # noqa: E402
 from peers import HEADER, VolRecord, greek_peer_lines, missing_peers, vol_records  # noqa: E402
+from wholes import (  # noqa: E402
+    bandwidth_lines,
+    calibration_lines,
+    command_lines,
+    flow_lines,
+    growth_lines,
+)
+
+JOBS = (
+    greek_lines,
+    bandwidth_lines,
+    vol_lines,
+    exposure_lines,
+    path_lines,
+    flow_lines,
+    growth_lines,
+    calibration_lines,
+    command_lines,
+)
 
 
 def main() -> None:
@@ -46,7 +65,7 @@ def main() -> None:
         print(f"no C limit: {limit.why_not}")
     earlier = _earlier(chosen.compare)
     lines: list[Line] = []
-    for job in (greek_lines, vol_lines, exposure_lines, path_lines):
+    for job in JOBS:
         for line in job(limit, quick=chosen.quick):
             lines.append(line)
             print(_row(line, earlier), flush=True)

@@ -1,0 +1,57 @@
+"""The speed table of the README from a record of run.py: ``bench/table.py RECORD.json [README.md]``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- speed: made by make bench -->", "<!-- end of speed -->"
+
+
+def table(record: dict[str, Any]) -> str:
+    """Markdown: every line with its limit or peer, those that lose too."""
+    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    where = f"{record['device']}, {record['cores']} cores, {record['created'][:10]}"
+    rows = [
+        f"{where}; {versions}. Median of repeated runs.",
+        "",
+        "| job | time | beside |",
+        "|---|---|---|",
+    ]
+    for line in record["lines"]:
+        took = f"{amount(line['ns'])} per {line['unit']}" if line["work"] > 1 else amount(line["ns"])
+        limit = f"{line['ratio']:.2f} × {line['limit']}" if line["ratio"] is not None else ""
+        rows.append(f"| {line['name']} | {took} | {limit} |")
+    for vol in record["implied_vols"]:
+        found = f"worst error {vol['worst_over_bound']:.2g} × bound, {vol['silent']} wrong without a word"
+        name = f"implied vol, {vol['points']} points, {vol['library']}"
+        rows.append(f"| {name} | {amount(vol['ns_per_vol'])} per vol | {found} |")
+    return "\n".join(rows)
+
+
+def amount(ns: float) -> str:
+    """A time in the unit that suits its size."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{1e3 * ns:.3g} ps"
+
+
+def main() -> None:
+    """Print the table, or put it between its marks in a file."""
+    text = table(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    if len(sys.argv) < 3:
+        print(text)
+        return
+    target = Path(sys.argv[2])
+    page = target.read_text(encoding="utf-8")
+    if BEGIN not in page or END not in page:
+        sys.exit(f"{target} has no place for the table: add {BEGIN} and {END}")
+    head, rest = page.split(BEGIN, 1)
+    target.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
