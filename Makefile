@@ -10,12 +10,8 @@ OTHER  := $(if $(NEWEST),$(shell $(PYTHON) -c 'import sys; print("" if sys.versi
 demo: .venv/.ready
 	@$(BIN)/gammawall run pin-7000
 
-# On the other end of the versions: the layers' borders, precision, and one run through everything.
-CROSS := tests/test_layout.py tests/test_precision.py tests/test_noise.py tests/test_chain.py tests/test_scenarios.py
-
-test: .venv/.ready $(OTHER:%=%/.ready)
+test: .venv/.ready
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests
-	@$(if $(OTHER),echo "the borders once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 --dist loadfile -m 'not slow' $(CROSS))
 
 test-all: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests

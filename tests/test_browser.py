@@ -112,7 +112,7 @@ def sweep_page() -> str:
 PAGES = [
     pytest.param(run_page, id="run"),
     pytest.param(comparison_page, id="compare"),
-    pytest.param(exposures_page, id="exposures"),
+    pytest.param(exposures_page, id="exposures", marks=pytest.mark.slow),
     pytest.param(ledger_page, id="ledger"),
     pytest.param(sweep_page, id="sweep", marks=pytest.mark.slow),
     pytest.param(surface_page, id="surface", marks=pytest.mark.slow),

@@ -68,6 +68,7 @@ def broken(columns: np.ndarray) -> np.ndarray:
     return ~(margins >= -1e-9).all(axis=1)
 
 
+@pytest.mark.slow
 def test_three_thousand_random_surfaces_have_no_arbitrage_and_need_the_look_ahead():
     free = random_free(3000)
     with jax.enable_x64(True):

@@ -201,7 +201,7 @@ def test_premiums_are_black_s_and_deltas_are_exact_to_a_fraction_of_a_tick() -> 
         exact = (units * ndtr((x[k] - strikes) / s + 0.5 * s)).sum(axis=0) - np.asarray(held[k].puts)
         with jax.enable_x64(True):
             empty = jnp.zeros((2, 0))
-            none = LineRows(empty[0], empty[0], empty[0], empty, empty, empty, empty[0])
+            none = LineRows(empty[0], empty[0], empty[0], empty, empty, empty, empty[0], empty[0])
             delta = RowsWithInventory(none, rows[k], held[k]).living(jnp.asarray(x[k]))
         points = bp(3.0) * SPOT * np.abs(np.asarray(delta) - exact)
         assert points.max() < 1e-4

@@ -32,6 +32,7 @@ def test_transient_impact(sign: float, variance: float, realised: float) -> None
     assert abs(ratio - (1.0 + 0.5 * sign) ** -2) > 20.0 * spread
 
 
+@pytest.mark.slow
 def test_no_transient_part_is_linear_impact() -> None:
     book = same_shape(30_000)
     linear = simulate(book, [sim.Clearing(0.5), sim.Clearing(0.5)])
@@ -48,6 +49,7 @@ def test_a_function_of_the_users_own() -> None:
     assert own.start_feedback == pytest.approx(linear.start_feedback, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_an_exponent_of_one_is_linear_impact() -> None:
     book = same_shape(30_000)
     power = simulate(book, impact=sim.PowerLaw(BP, 1.0, 7.0))

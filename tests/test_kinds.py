@@ -27,6 +27,7 @@ TABLES = {
     "clock": '[hedging]\nkind = "clock"\ninterval_min = 60',
     "band": '[hedging]\nkind = "band"\nwidth_usd_bn = 0.5',
     "band by cost": '[hedging]\nkind = "band"\ncost_bp = 0.5\naversion_per_usd_bn = 10',
+    "zakamouline": '[hedging]\nkind = "zakamouline"\ncost_bp = 0.5\naversion_per_usd_bn = 10',
     "charm_only": '[hedging]\nkind = "charm_only"',
     "none": '[hedging]\nkind = "none"',
     "groups": '[[hedging.group]]\nfraction = 0.5\n[[hedging.group]]\nkind = "clock"\ninterval_min = 60\n'
@@ -58,10 +59,7 @@ def test_every_kind_is_tried() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=() if name in ("heston", "groups", "obizhaeva_wang", "zero_dte") else SLOW)
-        for name in TABLES
-    ],
+    [pytest.param(name, marks=() if name in ("heston", "groups") else SLOW) for name in TABLES],
 )
 def test_every_kind_runs(name: str, tmp_path: Path) -> None:
     result = scenarios.run(scenarios.load(write(tmp_path, with_table(TABLES[name]))))

@@ -275,6 +275,7 @@ def test_strikes_left_behind_bring_g_nearer_to_zero_where_it_amplifies():
     assert damped[-1] > long[-1] + 0.05
 
 
+@pytest.mark.slow
 def test_the_amplification_curve_follows_its_closed_form():
     curve = scenarios.amplification_curve(imbalances=(-0.01, 0.01), paths=2048, steps=78)
     closed = [point["closed_form"] for point in curve["points"]]

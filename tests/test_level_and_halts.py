@@ -134,6 +134,7 @@ def test_trading_stops_at_the_level_for_a_quarter_of_an_hour(halted: sim.SimResu
     assert halted.status["self_financing_residual"] < 1e-12
 
 
+@pytest.mark.slow
 def test_what_waited_meets_the_market() -> None:
     """A hedge of nothing: after the halt the price is the fundamental price again."""
     result = simulate(same_shape(0.0), vol=0.8, market=make_market(halts=True), steps=390, paths=1024)
@@ -147,6 +148,7 @@ def test_what_waited_meets_the_market() -> None:
         assert abs(gap[0]) < 1e-12 or result.sample_baseline[path, after] <= SPOT * 0.87
 
 
+@pytest.mark.slow
 def test_a_calm_day_has_no_halt() -> None:
     book = later_book()
     stopped, free = simulate(book, market=make_market(halts=True)), simulate(book, HALVES)
@@ -165,6 +167,7 @@ def test_twenty_percent_ends_the_day() -> None:
     assert down.any(axis=1).sum() > 50
 
 
+@pytest.mark.slow
 def test_late_in_the_day_only_the_last_level_stops_trading() -> None:
     """A fall of a quarter at 15:40: no halt of a quarter of an hour, but the end of the day."""
     fall = sim.Catalyst("2026-01-28T15:40:30", float(np.log(0.75)), 0.0)

@@ -44,6 +44,7 @@ def closing_probabilities(bp_per_usd_bn: float, contracts: float, spot: float) -
     return float(near), float(atom)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bp_per_usd_bn", "contracts", "spot", "near", "atom", "vol"), LONG_ROWS)
 def test_long_rows(
     bp_per_usd_bn: float, contracts: float, spot: float, near: float, atom: float, vol: float

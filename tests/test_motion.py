@@ -105,6 +105,7 @@ def test_the_close_solves_its_equation(motion: Any) -> None:
     assert np.abs(result.close - simulate(smile_book(), paths=1024).close).max() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("motion", MOTIONS[:2])
 def test_both_engines_agree(motion: Any) -> None:
     static = simulate(smile_book(), motion=motion)

@@ -36,7 +36,7 @@ OTHER = sim.ObizhaevaWang(BP, 0.0, 30.0)
 """Linear impact by another name, which goes step by step."""
 
 
-@pytest.mark.parametrize("unwind", ["at_settlement", "in_market"])
+@pytest.mark.parametrize("unwind", ["at_settlement", pytest.param("in_market", marks=pytest.mark.slow)])
 def test_step_by_step_agrees_with_the_static_map(unwind: str) -> None:
     """Two solvers and two representations of a book that settles at noon, at the close and later."""
     expiries = ["2026-01-28T16:00:00", "2026-01-28T12:30:00", "2026-02-20T16:00:00"]
@@ -51,6 +51,7 @@ def test_step_by_step_agrees_with_the_static_map(unwind: str) -> None:
     assert stepped["dealer_pnl_usd_mn"].baseline != stepped["dealer_pnl_usd_mn"].value
 
 
+@pytest.mark.slow
 def test_the_last_seconds_of_a_short_wall_are_looked_into() -> None:
     """Steps shrink before it settles: .012 as by the static map; .028 if they stayed at ten minutes."""
     book, sizes = make_book([-20_000.0]), {"paths": 16_384, "keep_paths": 0}
@@ -77,6 +78,7 @@ def test_a_large_book_by_table_agrees_with_the_static_map() -> None:
     assert abs(stepped["pin_mass"].value - static["pin_mass"].value) < 1e-12
 
 
+@pytest.mark.slow
 def test_no_impact_and_nobody_leave_the_fundamental_price_bit_for_bit() -> None:
     for hedging, impact in [
         (HALVES, sim.LinearImpact(0.0)),
@@ -92,7 +94,9 @@ def test_no_impact_and_nobody_leave_the_fundamental_price_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("feedback", [0.5, -0.5])
-@pytest.mark.parametrize("rebalances", [1, 2, 7, 78, 390])
+@pytest.mark.parametrize(
+    "rebalances", [1, 78, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 7, 390))]
+)
 def test_one_step_late(feedback: float, rebalances: int) -> None:
     """Horizon variance, realised variance 1/(1−g²), autocorrelation −g, and each path by its recursion."""
     minutes = 390.0 / rebalances
@@ -238,9 +242,7 @@ def test_charm_of_a_short_wall_repels() -> None:
 POLICIES = [sim.Clearing(), sim.Clock(10.0), sim.Clock(10.0, lag=0), sim.Band(0.05), HALVES]
 CHEAP = {
     ("clearing", "linear"),
-    ("late", "linear"),
     ("band", "linear"),
-    ("clearing", "transient"),
     ("clock", "power"),
 }
 """Pairs that every run tries; each is a compilation of its own."""
@@ -290,6 +292,7 @@ def test_accounts_close_in_every_policy() -> None:
         assert result["hedge_fees_usd_mn"].value > 0.99 * fees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hedging", [None, HALVES, sim.Clock(10.0)], ids=["static", "stepped", "clock"])
 def test_a_hedged_book_earns_the_difference_of_its_values(hedging: Any) -> None:
     """Without impact E[profit] of a book hedged at 12 % that lives at 16 % is V(16 %) − V(12 %): hedges gain
@@ -323,6 +326,7 @@ def test_gamma_profit_with_feedback(feedback: float) -> None:
 EXTREMES = [(1e7, 7000.0, 100.0), (-1e7, 7000.0, 100.0), (1e7, 6990.0, 1e4), (-2e4, 7000.0, 3.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hedging", "impact"),
     [

@@ -315,6 +315,7 @@ def over_seeds(seeds: int, **changes: Any) -> None:
     assert gap.mean() < 0.6 * legs.mean()
 
 
+@pytest.mark.slow
 def test_stated_errors_are_the_spread_over_seeds():
     over_seeds(20, paths=BLOCK)
 

@@ -76,6 +76,7 @@ def test_amplification_by_impact_against_the_effective_vol(amplification: float)
     assert found.reached == pytest.approx(amplification, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_the_smallest_change_of_positions() -> None:
     book = BOOKS["three-strikes-with-puts"]
     found = solve(book, (PIN, 0.4), by="positions")

@@ -91,7 +91,7 @@ def test_the_digest_sees_one_bit(whole: SimResult) -> None:
     [
         ("fixed", {}),
         pytest.param("fold", {}, marks=pytest.mark.slow),
-        ("stepped", {}),
+        pytest.param("stepped", {}, marks=pytest.mark.slow),
         pytest.param("stepped", {"antithetic": True, "control": True}, marks=pytest.mark.slow),
         pytest.param("stepped", {"sampling": "sobol", "paths": 32_768}, marks=pytest.mark.slow),
     ],

@@ -183,6 +183,7 @@ def test_contracts_and_impact_are_one_scale(case: tuple[Book, Sensitivities]) ->
     np.testing.assert_allclose(by_contracts, by_impact, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_values_are_the_simulator_s(case: tuple[Book, Sensitivities]) -> None:
     book, found = case
     result = simulate(

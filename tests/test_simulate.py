@@ -255,6 +255,7 @@ def test_series_behind_the_pictures(pinned: SimResult) -> None:
     assert np.array_equal(pinned.sample_paths[:, -1], pinned.close)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_over_seeds() -> None:
     """Chi-square of 60 seeds: probabilities, ratios, deviations, and differences on shared shocks."""
     seeds = 60
@@ -385,7 +386,7 @@ def test_a_mixed_book_of_ten_million_contracts() -> None:
 # --- settlements before the end ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("unwind", ["at_settlement", "in_market"])
+@pytest.mark.parametrize("unwind", ["at_settlement", pytest.param("in_market", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("contracts", [20_000, -20_000])
 def test_a_contract_that_expires_at_noon(contracts: float, unwind: str) -> None:
     """After noon x − X keeps what it had if the hedge is handed over, and is c D(0, S₀) if it is unwound."""

@@ -38,6 +38,7 @@ def cluster():
         yield running
 
 
+@pytest.mark.slow
 def test_cells_on_a_scheduler_are_the_cells_of_this_process(tmp_path, cluster):
     path, seen = write(tmp_path), []
     here = sweep(path, GRID)

@@ -145,7 +145,7 @@ def price_errors(table: Any, positions: Any, k: int, y: np.ndarray) -> tuple[np.
         ([60_000], [6990.0], [CLOSE], 6.0),
         ([9_000, -6_000, 18_000], [7000.0, 7020.0, 6980.0], [CLOSE, CLOSE, LATER[2]], 3.0),
         ([20_000, -30_000], [7000.0, 6990.0], LATER[:2], 3.0),
-        ([-20_000], [7000.0], [CLOSE], 3.0),
+        pytest.param([-20_000], [7000.0], [CLOSE], 3.0, marks=pytest.mark.slow),
     ],
     ids=["wall", "heavy", "mixed", "far", "short"],
 )
@@ -239,6 +239,7 @@ def test_an_expiry_soon_after_the_close_is_resolved_at_the_close(contracts: floa
     assert table_error(table, positions, schedule, SPOT) < 2e-3
 
 
+@pytest.mark.slow
 def test_a_whole_chain() -> None:
     """401 strikes of the same day and 50 expiries: delta, atoms, error and shapes."""
     book = chain_book(401, 50, later_strikes=31)

@@ -50,7 +50,7 @@ def reference_fees(paths: np.ndarray, contracts: float, days: float) -> np.ndarr
     return fees
 
 
-@pytest.mark.parametrize("contracts", [4000.0, -4000.0])
+@pytest.mark.parametrize("contracts", [-4000.0, pytest.param(4000.0, marks=pytest.mark.slow)])
 def test_fees_equal_a_loop_over_paths(contracts: float) -> None:
     result = run(contracts)
     days = 252.0 * float(MARKET.clock.variance_years(MARKET.start, EXPIRY))

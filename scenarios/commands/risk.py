@@ -40,7 +40,7 @@ def risk(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Say what a portfolio of one's own can lose.
+    """Tell what a portfolio can lose.
 
     VaR and expected shortfall with and without dealers' hedging, what ignoring it costs, the positions that
     bring the tail, the worst paths explained, and a stress ladder. Exits with 3, after
