@@ -32,6 +32,7 @@ HALVES = [sim.Clearing(0.5), sim.Clearing(0.5)]
 # --- clearing ----------------------------------------------------------------------------------------------
 
 
+SLOW = pytest.mark.slow
 OTHER = sim.ObizhaevaWang(BP, 0.0, 30.0)
 """Linear impact by another name, which goes step by step."""
 
@@ -94,9 +95,7 @@ def test_no_impact_and_nobody_leave_the_fundamental_price_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("feedback", [0.5, -0.5])
-@pytest.mark.parametrize(
-    "rebalances", [1, 78, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 7, 390))]
-)
+@pytest.mark.parametrize("rebalances", [1, 78, *(pytest.param(n, marks=SLOW) for n in (2, 7, 390))])
 def test_one_step_late(feedback: float, rebalances: int) -> None:
     """Horizon variance, realised variance 1/(1−g²), autocorrelation −g, and each path by its recursion."""
     minutes = 390.0 / rebalances
@@ -254,7 +253,6 @@ IMPACTS = [
 ]
 
 
-SLOW = pytest.mark.slow
 PAIRS = [
     pytest.param(policy, impact, id=f"{p}-{i}", marks=() if (p, i) in CHEAP else SLOW)
     for p, policy in zip(["clearing", "late", "clock", "band", "groups"], POLICIES, strict=True)
