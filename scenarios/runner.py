@@ -34,6 +34,7 @@ def run(
     out: str | os.PathLike[str] | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Run a scenario beside its unhedged baseline.
 
@@ -41,9 +42,10 @@ def run(
         scenario: from `load`, or a name or path that `load` takes.
         out: folder to write the result and its report to; nothing is written when not given.
         progress: called with (paths done, paths in all).
+        checkpoint: folder of finished blocks of paths; the same run started again does what is missing.
 
     Raises:
-        InputError: the scenario has mistakes, or `out` cannot be written.
+        InputError: the scenario has mistakes, `out` cannot be written, or the checkpoint is another run's.
     """
     began = time.perf_counter()
     if out is not None:
@@ -61,6 +63,7 @@ def run(
         seed=scenario.seed,
         measure=scenario.measure,
         progress=progress,
+        checkpoint=None if checkpoint is None else os.fspath(checkpoint),
     )
     resolved = scenario.resolved()
     exposed = exposures(scenario.book)

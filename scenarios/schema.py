@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
 import pydantic
@@ -160,6 +160,9 @@ class SimulationPart(_Part):
     sample_minutes: Annotated[Number, Field(gt=0.0, le=1e6)] = 1.0
     geometric: Annotated[Number, Field(gt=0.0, le=0.5)] | None = None
     antithetic: bool = False
+    control: bool = False
+    sampling: Literal["random", "sobol"] = "random"
+    replicates: Annotated[Whole, Field(ge=4, le=1024)] = 16
 
 
 class MeasurePart(_Part):

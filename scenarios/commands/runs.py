@@ -55,6 +55,10 @@ def run(
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where to write; runs/NAME when not given.")
     ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Keep finished paths here: the same run goes on after a kill."),
+    ] = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -79,7 +83,7 @@ def run(
             heed_interrupts()
             bar(done, total)
 
-        result = run_scenario(ready, progress=progress)
+        result = run_scenario(ready, progress=progress, checkpoint=checkpoint)
     result.document["provenance"]["command"] = _command(scenario, chain, settings or ())
     result.save(folder, render_report(result))
     write_json(json, to_json(result.document))
