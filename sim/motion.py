@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from gammawall.sim.types import check_number
 
@@ -86,6 +85,8 @@ class StickyMoneyness:
     def factor(
         self, log_strike: np.ndarray, vol: np.ndarray, smile: Smile, move: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
+        from scipy.interpolate import PchipInterpolator
+
         strikes, vols = smile
         if strikes.size == 1:
             return StickyStrike().factor(log_strike, vol, smile, move)

@@ -15,7 +15,6 @@ from functools import cached_property
 import jax
 import numpy as np
 import pandas as pd
-from scipy.interpolate import CubicSpline
 
 from gammawall.sim.motion import Motion, StickyStrike
 from gammawall.sim.portfolio import Portfolio
@@ -247,6 +246,8 @@ class Repricing:
         Returns:
             USD, [P], and the largest error of the spline half-way between its nodes, USD; zero without one.
         """
+        from scipy.interpolate import CubicSpline
+
         rows, units = self._merged
         live = self._close_terms.total_vol[rows] > 0.0
         if live.sum() * prices.shape[1] <= most_values:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 __all__ = ["descend", "find_root", "within"]
 
@@ -60,6 +59,8 @@ def descend(
 ) -> np.ndarray:
     """L-BFGS until the gradient has fallen to a share of z; directions by optax, the line search on the host,
     because a trial is a whole simulation."""
+    import optax
+
     solver = optax.lbfgs(learning_rate=1.0, memory_size=10, linesearch=None)
     with jax.enable_x64(True):
         state = solver.init(jnp.asarray(z))

@@ -17,7 +17,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import qmc
 
 from gammawall.sim.types import TILE, SimConfig
 from gammawall.surfaces.errors import InputError
@@ -91,6 +90,8 @@ def sobol_shocks(seed: int, config: SimConfig, factors: int, variance: np.ndarra
     Raises:
         InputError: more dimensions than the sequence has.
     """
+    from scipy.stats import qmc
+
     dimensions = variance.size * factors
     if dimensions > qmc.Sobol.MAXDIM:
         raise InputError(
@@ -109,6 +110,8 @@ def sobol_shocks(seed: int, config: SimConfig, factors: int, variance: np.ndarra
 @functools.lru_cache(maxsize=4)
 def _directions(dimensions: int, points: int) -> np.ndarray:
     """Direction numbers of scipy's sequence, read from its points: V_b = x(2^b) ⊕ V_{b−1}; [D, m]."""
+    from scipy.stats import qmc
+
     columns, before = [], np.zeros(dimensions, np.uint32)
     for b in range(points):
         sequence = qmc.Sobol(dimensions, scramble=False, bits=_BITS)

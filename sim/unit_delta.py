@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.interpolate import BarycentricInterpolator
 from scipy.special import ndtr
 
 from gammawall.sim.adjoint import STATISTICS, Adjoint
@@ -135,6 +134,8 @@ def _far(found: Adjoint, schedule: Schedule, nodes: np.ndarray) -> _Parts:
 
 def _interpolation(at: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Matrix of the polynomial interpolation from points `at` to points `where`."""
+    from scipy.interpolate import BarycentricInterpolator
+
     if at.size == where.size:
         return np.eye(at.size)
     # Rescaled to length 4, where the weights of many points neither over- nor underflow.

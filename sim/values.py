@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.special import ndtr
 
 from gammawall.sim.exact import Positions, book_delta, chunks, vol_factor
@@ -102,6 +101,8 @@ def book_values(
 
 def _slope(positions: Positions, nodes: np.ndarray, value: np.ndarray) -> np.ndarray:
     """dV/dx at the close: the delta where vols stand still, a spline's through the values where they move."""
+    from scipy.interpolate import CubicSpline
+
     if not isinstance(positions.motion, StickyStrike):
         return CubicSpline(nodes, value)(nodes, 1)
     delta, _ = book_delta(positions, nodes, np.array([positions.variance_left.shape[1] - 1]), settling=False)

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pandas as pd
 from jax.scipy.linalg import solve_triangular
 
@@ -202,6 +201,8 @@ def _minimise(
     loss: Callable[[Any], Any], start: Any, hessian: Any, steps: int
 ) -> tuple[jax.Array, jax.Array]:
     """Minimum and value by L-BFGS, in coordinates where a positive matrix near the Hessian is I."""
+    import optax
+
     factor = jnp.linalg.cholesky(hessian).T
 
     def point(z: Any) -> Any:

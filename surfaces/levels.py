@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import brentq
 
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.exposures import Exposures, exposures, gex_at, position_exposures
@@ -99,6 +98,8 @@ def _lack(name: str, strike: np.ndarray, score: np.ndarray, gross: float) -> str
 
 
 def _crossings(book: Book, exposed: Exposures) -> tuple[float, ...]:
+    from scipy.optimize import brentq
+
     profile = exposed.profile.sort_index()
     spots, gex = profile.index.to_numpy(float), profile["gex_usd_per_1pct"].to_numpy(float)
     if spots.size < 2:

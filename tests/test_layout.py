@@ -165,3 +165,10 @@ def test_help_answers_without_the_heavy_imports() -> None:
     done = python(HELP)
     assert "Usage" in done.stdout, done.stderr
     assert done.stdout.splitlines()[-1].split() == ["LOADED"]
+
+
+def test_slow_packages_are_imported_only_where_they_are_needed() -> None:
+    slow = ["optax", "scipy.stats", "scipy.interpolate", "scipy.optimize", "pyarrow.dataset", "plotly"]
+    code = f"import sys, gammawall.sim; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
