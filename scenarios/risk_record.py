@@ -58,18 +58,10 @@ def portfolio_risk(
     return portfolio_pnl(
         portfolio,
         scenario.book,
-        market=scenario.market,
-        motion=scenario.motion,
-        config=scenario.config,
+        **scenario.inputs(),
         rate=scenario.part.market.rate_pct / 100.0,
         vol_pct=scenario.vol_pct,
         levels=levels,
-        dynamics=scenario.dynamics,
-        hedging=scenario.hedging,
-        flow=scenario.flow,
-        impact=scenario.impact,
-        seed=scenario.seed,
-        measure=scenario.measure,
         progress=progress,
     )
 

@@ -53,15 +53,7 @@ def run(
     scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
     found = simulate(
         scenario.book,
-        market=scenario.market,
-        dynamics=scenario.dynamics,
-        hedging=scenario.hedging,
-        motion=scenario.motion,
-        flow=scenario.flow,
-        impact=scenario.impact,
-        config=scenario.config,
-        seed=scenario.seed,
-        measure=scenario.measure,
+        **scenario.inputs(),
         progress=progress,
         checkpoint=None if checkpoint is None else os.fspath(checkpoint),
     )

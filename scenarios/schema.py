@@ -238,6 +238,11 @@ class Scenario:
     def name(self) -> str:
         return self.part.name
 
+    def inputs(self) -> dict[str, Any]:
+        """Everything that `simulate` takes besides the book."""
+        names = ("market", "dynamics", "motion", "flow", "impact", "hedging", "config", "measure", "seed")
+        return {name: getattr(self, name) for name in names}
+
     def resolved(self) -> dict[str, Any]:
         """The scenario as plain data with every default and every value taken from a chain filled in."""
         # What is claimed of a run is not part of what makes it.

@@ -25,6 +25,20 @@ steps = 8
 strike = 7000.0
 """
 
+CLAIM = """
+[claim]
+id = "C1"
+text = "The wall pins."
+metric = "pin_probability"
+effect = "ratio to baseline"
+holds = "above"
+threshold = 1.25
+hinge = "The sign."
+[[claim.variant]]
+name = "half hedged"
+set = ["hedging.fraction=0.5"]
+"""
+
 
 def changed(old: str, new: str) -> str:
     """The small scenario with one piece of its text replaced."""

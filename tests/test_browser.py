@@ -91,8 +91,8 @@ def risk_page() -> str:
 def ledger_page() -> str:
     from gammawall.scenarios.ledger import judge_all, plan
     from gammawall.scenarios.ledger_report import ledger_report
-    from tests.scenario_files import SCENARIO, write
-    from tests.test_ledger import CLAIM, MadeUp
+    from tests.scenario_files import CLAIM, SCENARIO, write
+    from tests.test_ledger import MadeUp
 
     with tempfile.TemporaryDirectory() as folder:
         files = [write(Path(folder), SCENARIO + CLAIM)]

@@ -18,22 +18,9 @@ from gammawall.scenarios.claims import CONTRADICTED, ONLY_IF, SUPPORTED, UNDECID
 from gammawall.scenarios.runner import provenance, run
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.exposures import gex_at
-from tests.scenario_files import SCENARIO, write
+from tests.scenario_files import CLAIM, SCENARIO, write
 
 SHARED = Path(__file__).parents[2] / "shared"
-CLAIM = """
-[claim]
-id = "X"
-text = "The wall pins."
-metric = "pin_probability"
-effect = "ratio to baseline"
-holds = "above"
-threshold = 1.25
-hinge = "The sign."
-[[claim.variant]]
-name = "half hedged"
-set = ["hedging.fraction=0.5"]
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)

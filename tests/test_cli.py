@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from gammawall.scenarios import cli
 from tests.scenario_files import SCENARIO, changed, write
 from tests.synthetic import cboe_csv, make_quotes
 
@@ -50,20 +49,6 @@ METRICS = [
     "hedge_fees_usd_mn",
     "halt_probability",
 ]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process and folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gammawall", *words])
-        code = cli.run_guarded()
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return called
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ import copy
 import functools
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gammawall.scenarios import cli
 from gammawall.scenarios.comparison import compare
 from gammawall.scenarios.comparison_page import close_overlay, compare_page, fan_overlay, vol_overlay
 from gammawall.scenarios.drawing import BASELINE, HEDGED, SECOND
@@ -42,19 +40,6 @@ def run_of(shift: float = 62.0, **changes: object) -> Result:
 @pytest.fixture(scope="module")
 def pair() -> tuple[Result, Result]:
     return run_of(), run_of(-45.0, scenario="other", resolved__impact={"bp_per_usd_bn": 6.0})
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def called(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gammawall", *words])
-        code = cli.run_guarded()
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return called
 
 
 def test_a_difference_has_the_error_of_independent_runs(pair):

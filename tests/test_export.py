@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gammawall.scenarios import cli
 from gammawall.scenarios.export import csv_text, export_run, level_rows, levels_text, pine_text, tables
 from gammawall.scenarios.results import Result
 from gammawall.surfaces.errors import InputError
@@ -26,19 +24,6 @@ NAMES = {"metrics", "theory", "close", "atoms", "gamma", "paths", "volatility"}
 def run() -> Result:
     made = make_run(shift_points=62.0)
     return Result(dict(made.document), dict(made.series))
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def called(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gammawall", *words])
-        code = cli.run_guarded()
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return called
 
 
 @pytest.mark.parametrize("to", ["csv", "parquet"])

@@ -23,24 +23,11 @@ from gammawall.scenarios.results import to_json
 from gammawall.scenarios.schema import Scenario
 from gammawall.sim.schedule import make_schedule
 from gammawall.surfaces.errors import InputError
-from tests.scenario_files import SCENARIO, write
+from tests.scenario_files import CLAIM, SCENARIO, write
 from tests.test_chain_pages import offline
 from tests.test_cli import checked
 
 EXAMPLES = Path(__file__).parents[1] / "scenarios" / "examples"
-CLAIM = """
-[claim]
-id = "C1"
-text = "The wall pins."
-metric = "pin_probability"
-effect = "ratio to baseline"
-holds = "above"
-threshold = 1.25
-hinge = "The sign."
-[[claim.variant]]
-name = "half hedged"
-set = ["hedging.fraction=0.5"]
-"""
 SHORT = CLAIM.replace('"C1"', '"C2"').replace("The wall pins", "So it does with dealers short")
 
 

@@ -17,9 +17,7 @@ from gammawall.scenarios.risk_report import risk_report, risk_sentence
 from gammawall.surfaces.errors import InputError
 from tests.scenario_files import write
 from tests.test_chain_pages import offline
-from tests.test_cli import call, checked
-
-__all__ = ["call"]
+from tests.test_cli import checked
 
 HEAD = "type,contracts,strike,expiry,vol_pct,multiplier,label\n"
 PORTFOLIO = (

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gammawall.scenarios import cli, load, run, sweep, sweeps
+from gammawall.scenarios import load, run, sweep, sweeps
 from gammawall.scenarios.sweep_figures import lines, map_of_two, shown_metrics
 from gammawall.scenarios.sweep_finding import finding
 from gammawall.scenarios.sweep_grid import check_grid, parse_grid
@@ -49,20 +49,6 @@ BAD_GRIDS = [
     ("book.position[0].strike=7000,9e9", "must be at most 100,000,000; got 9000000000.0"),
     ("simulation.seed=0:20000:10001", "must lie between 2 and 10,000; got 10001"),
 ]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process and folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gammawall", *words])
-        code = cli.run_guarded()
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return called
 
 
 @pytest.fixture
