@@ -54,7 +54,7 @@ def delta_usd(book: Book, spot: float, vol_shift: float = 0.0) -> float:
     s = np.maximum(book.vol + vol_shift, 1e-4) * np.sqrt(book.variance_years)
     x = np.log(spot * book.carry / book.strike)
     # Without variance left the option has its step delta.
-    d1 = np.where(s > 0.0, x / np.where(s > 0.0, s, 1.0) + 0.5 * s, np.sign(x) * np.inf)
+    d1 = np.where(s > 0.0, x / np.where(s > 0.0, s, 1.0) + 0.5 * s, np.sign(x) * 40.0)
     delta = np.where(book.is_call, ndtr(d1), ndtr(d1) - 1.0) * book.carry * book.discount
     return float(spot * book.multiplier * np.sum(book.contracts * delta))
 
