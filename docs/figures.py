@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 CUTS = {
     # picture: report, what to open first, what to cut out
     "pin-7000": ("runs/pin-7000/report.html", "", "main > section.two >> nth=0"),
-    "amplification": ("runs/ledger/report.html", "#claim-4", "#curve-gamma"),
+    "amplification": ("runs/ledger/report.html", "#curve-gamma", "#curve-gamma"),
     "ledger": ("runs/ledger/report.html", "", "#claims"),
 }
 
@@ -30,7 +30,7 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=1.5)
             page.goto(Path(report).resolve().as_uri())
             if opened:
-                page.locator(opened).locator("summary").first.click()
+                page.locator(f"details:has({opened}) > summary").click()
             page.wait_for_timeout(1500)
             page.locator(cut).first.screenshot(path=HERE / f"{name}.png")
         browser.close()
