@@ -5,7 +5,7 @@ BIN    := .venv/bin
 # The other end of the supported versions, where such an interpreter exists and is not the default one.
 OTHER  := $(if $(NEWEST),$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info >= (3, 12) else ".venv-newest")'))
 
-.PHONY: demo test test-all bench bench-check figures lint types clean
+.PHONY: demo test test-all bench bench-check figures lint types clean fuzz mutants
 
 demo: .venv/.ready
 	@$(BIN)/gammawall run pin-7000
@@ -19,6 +19,13 @@ test-all: .venv/.ready $(OTHER:%=%/.ready)
 
 figures: .venv/.ready
 	@$(BIN)/gammawall run pin-7000 --quiet && $(BIN)/gammawall ledger --quiet && $(BIN)/python docs/figures.py
+
+# docs/reliability.md quotes both.
+fuzz: .venv/.ready
+	@$(BIN)/python tests/fuzz.py --inputs 20000 --seed 1
+
+mutants: .venv/.ready
+	@$(BIN)/python tests/mutants.py --count 40 --seed 1
 
 bench: .venv/.ready .venv/.peers
 	@$(BIN)/python bench/run.py --json bench/results/cpu.json && $(BIN)/python bench/table.py bench/results/cpu.json README.md

@@ -8,6 +8,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from gammawall.scenarios.limits import read_limited
+
 __all__ = ["library", "locate", "read_text", "summaries"]
 
 _LIMIT_BYTES = 1_000_000
@@ -54,14 +56,13 @@ def read_text(path: Path) -> str:
         InputError: missing, not a file, too large or not UTF-8.
     """
     try:
-        size = path.stat().st_size
-        if size <= _LIMIT_BYTES:
-            return path.read_text(encoding="utf-8-sig")
-        reason = f"it has {size:,} bytes, at most {_LIMIT_BYTES:,} are read"
+        return read_limited(path, _LIMIT_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         reason = error.strerror
-    except ValueError:
+    except UnicodeDecodeError:
         reason = "it is not UTF-8 text"
+    except ValueError as error:
+        reason = error
     raise _refusal(f"{str(path)[:200]} cannot be read as a scenario file: {reason}")
 
 

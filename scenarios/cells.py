@@ -29,6 +29,7 @@ __all__ = [
     "Record",
     "cell_key",
     "code_versions",
+    "record_digest",
     "run_cell",
     "source_fingerprint",
     "write_bytes",
@@ -88,7 +89,7 @@ class CellStore:
         try:
             whole = json.loads(path.read_bytes())
             record = whole["record"]
-            good = (record["key"], whole["digest"]) == (key, _digest(record))
+            good = (record["key"], whole["digest"]) == (key, record_digest(record))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -111,7 +112,7 @@ class CellStore:
             return
         # The same numbers may be asked for under another name.
         kept = {k: v for k, v in record.items() if k != "name"}
-        whole = {"digest": _digest(kept), "record": kept}
+        whole = {"digest": record_digest(kept), "record": kept}
         write_bytes(self._path(record["key"]), to_json(whole).encode())
 
     def _path(self, key: str) -> Path:
@@ -135,7 +136,7 @@ def run_cell(scenario: Scenario, *, progress: Callable[[int, int], None] | None 
 
 def cell_key(scenario: Scenario) -> str:
     """The name of a cell: SHA-256 of its numbers, the code, the versions, the device and the precision."""
-    return _digest({"numbers": _numbers(scenario), "made_with": code_versions()})
+    return record_digest({"numbers": _numbers(scenario), "made_with": code_versions()})
 
 
 @functools.cache
@@ -205,5 +206,6 @@ def _numbers(scenario: Scenario) -> Record:
     return json.loads(to_json(numbers))
 
 
-def _digest(value: Any) -> str:
+def record_digest(value: Any) -> str:
+    """SHA-256 of a record, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()

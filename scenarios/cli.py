@@ -54,6 +54,8 @@ def main() -> None:
         # After an interrupt in the middle of a compilation the compiler crashes when Python winds down.
         sys.stderr.flush()
         os._exit(code)
+    # All is written: a Ctrl-C while Python winds down could only print a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -13,14 +12,16 @@ from typing import Any
 import pandas as pd
 
 from gammawall.scenarios.drawing import real
+from gammawall.scenarios.limits import read_limited
 from gammawall.scenarios.record import at, entries, mapping, metric_entry
-from gammawall.scenarios.results import Result
+from gammawall.scenarios.results import Result, read_json
 from gammawall.scenarios.verdict import metric_phrase
 from gammawall.scenarios.wording import format_estimate, format_gap, leaf_text
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["Comparison", "compare", "read_result"]
 
+_MOST_BYTES = 256 * 2**20
 _WORDS = ("name", "story", "facts", "assumptions", "notes")
 _VERSIONS = ("version", "git_commit", "git_changed", "jax_version", "python_version", "device", "dtype")
 _VERSIONS += ("seed", "chain_sha256")
@@ -109,8 +110,8 @@ def read_result(source: Result | str | os.PathLike[str]) -> Result:
 
 def _record(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(read_limited(path, _MOST_BYTES))
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
             f"{path} cannot be read as a result: {reason}; name a folder of `gammawall run` or its JSON"

@@ -45,7 +45,10 @@ def real(value: Any) -> float | None:
     """``value`` as a float, or None where it is missing, not a number, NaN or infinite."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # a whole number beyond every float
+        return None
 
 
 def series_array(series: Mapping[str, Any], name: str, *, ndim: int = 1) -> np.ndarray:

@@ -21,6 +21,7 @@ from gammawall.surfaces.errors import InputError
 __all__ = ["assign", "load", "read_setting"]
 
 _DEPTH = 8
+_LEVELS = 16
 
 
 def load(
@@ -69,9 +70,9 @@ def _read(path: Path, depth: int) -> tuple[dict[str, Any], dict[Keys, str]]:
     """The merged data of a file and its ancestors, and where each key was written."""
     text = read_text(path)
     try:
-        own = tomllib.loads(text)
+        own = _shallow(tomllib.loads(text))
     except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{path} is not valid TOML: {reason}") from None
     where = {keys: f"line {line}" for keys, line in _line_numbers(text).items()}
     book = own.get("book")
@@ -94,6 +95,17 @@ def _read(path: Path, depth: int) -> tuple[dict[str, Any], dict[Keys, str]]:
         raise InputError(f"{error}" if depth < _DEPTH else f"{line}: extends {parent!r}: {error}") from None
     inherited = {k: place if " of " in place else f"{place} of {parent}" for k, place in inherited.items()}
     return _merge(base, own), inherited | where
+
+
+def _shallow(data: dict[str, Any]) -> dict[str, Any]:
+    """The data itself; dotted keys nest deeper than the parser's own recursion would allow."""
+    level: list[Any] = [data]
+    for _ in range(_LEVELS):
+        inner = [v.values() if isinstance(v, dict) else v for v in level]
+        level = [v for values in inner for v in values if isinstance(v, dict | list)]
+        if not level:
+            return data
+    raise RecursionError
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +161,7 @@ def read_setting(text: str) -> tuple[Keys, Any]:
     if not sign or not re.fullmatch(r"\w[\w-]*(\.[\w-]+|\[\d+\])*", key):
         raise ValueError("must be key=value, such as impact.bp_per_usd_bn=6")
     try:
-        read = tomllib.loads(f"value = {value}")
+        read = _shallow(tomllib.loads(f"value = {value}"))
     except (ValueError, RecursionError):
         read = {}
     # A bare word is meant as text: --set hedging.kind=none
@@ -187,7 +199,7 @@ def _origin(keys: Keys, where: Mapping[Keys, str]) -> str:
     return "not in the file"
 
 
-_HEADER = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\- \"']+?)\s*\]\]?\s*(#.*)?$")
+_HEADER = re.compile(r"^\s*(\[\[?)([A-Za-z0-9_.\- \t\"']+)\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\-\"']+)\s*=")
 _LONG = re.compile(r"\"\"\"|'''")
 
@@ -203,7 +215,7 @@ def _line_numbers(text: str) -> dict[Keys, int]:
         if began:
             continue
         if header := _HEADER.match(line):
-            table = tuple(part.strip(" \"'") for part in header[2].split("."))
+            table = tuple(part.strip(" \t\"'") for part in header[2].split("."))
             for length in range(1, len(table)):
                 found.setdefault(table[:length], number)
             if header[1] == "[[":

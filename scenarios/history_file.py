@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gammawall.scenarios.limits import read_limited
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import USD_BN
 
@@ -98,13 +100,13 @@ def read_history(path: str | os.PathLike[str]) -> History:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        size = path.stat().st_size
-        if size > _MOST_BYTES:
-            raise InputError(f"{path} has {size:,} bytes: a daily record has at most {_MOST_BYTES:,}")
+        content = io.BytesIO(read_limited(path, _MOST_BYTES))
         with warnings.catch_warnings():
             # Rows longer than the header are cut with a warning only.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, index_col=False)
+            table = pd.read_csv(
+                content, dtype=str, encoding="utf-8-sig", skipinitialspace=True, index_col=False
+            )
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:

@@ -257,7 +257,8 @@ def simulated_vols(fit: ImpactFit, gex_bn: np.ndarray) -> list[dict[str, Any]]:
     fields: dict[str, Any] = {"strike": _SPOT, "expiry": _FAR, "vol": 0.2, "spot": _SPOT, "as_of": _START}
     one = exposures(Book.from_positions(contracts=1.0, **fields)).totals["gex_usd_per_1pct"] / USD_BN
     rows = []
-    for target in gex_bn:
+    # Below zero, gamma seems to widen moves instead of damping them: no impact of trades does that.
+    for target in gex_bn if fit.bp_per_usd_bn >= 0.0 else ():
         exact = float(fit.vol_curve_pct(target))
         if not np.isfinite(exact):
             continue

@@ -17,7 +17,7 @@ import pandas as pd
 
 from gammawall.scenarios.amplification import curve_cases, curve_record
 from gammawall.scenarios.catalogue import library
-from gammawall.scenarios.cells import CellStore, cell_key, write_bytes
+from gammawall.scenarios.cells import CellStore, cell_key, record_digest, write_bytes
 from gammawall.scenarios.claims import (
     ERRORS,
     IMPACTS,
@@ -288,7 +288,8 @@ def _kept_curve(
         curve = json.loads(to_json(curve_record(cases, progress)))
         if folder is not None:
             keys = [cell_key(case) for case in cases]
-            write_bytes(folder / _CURVE, to_json({"keys": keys, "curve": curve}).encode())
+            kept = {"keys": keys, "curve": curve}
+            write_bytes(folder / _CURVE, to_json(kept | {"digest": record_digest(kept)}).encode())
     return curve
 
 
@@ -296,6 +297,7 @@ def _read_curve(cases: Sequence[Scenario], folder: Path) -> dict[str, Any] | Non
     """What those runs left; None if they did not, or the file is damaged."""
     try:
         kept = json.loads((folder / _CURVE).read_bytes())
-        return kept["curve"] if kept["keys"] == [cell_key(case) for case in cases] else None
-    except (OSError, ValueError, KeyError, TypeError):
+        told, same = kept.pop("digest"), kept["keys"] == [cell_key(case) for case in cases]
+        return kept["curve"] if same and told == record_digest(kept) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import pandas as pd
 
+from gammawall.scenarios.limits import read_limited
 from gammawall.sim import Portfolio
 from gammawall.surfaces.errors import InputError
 
@@ -32,12 +34,10 @@ def read_portfolio(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES
     try:
         if file.is_dir():
             raise InputError(f"{file} is a folder: name a CSV file")
-        size = file.stat().st_size
-        if size > most_bytes:
-            raise InputError(f"{file} has {size:,} bytes: a portfolio has at most {most_bytes:,}")
+        content = _read(file, most_bytes)
         # Nothing is unpacked, evaluated or taken for a missing value: cells are text.
         cells = pd.read_csv(
-            file,
+            io.BytesIO(content),
             header=None,
             dtype=str,
             keep_default_na=False,
@@ -58,3 +58,10 @@ def read_portfolio(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES
         return Portfolio.from_frame(cells.iloc[1:].set_axis(list(cells.iloc[0]), axis=1))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
+
+
+def _read(file: Path, most_bytes: int) -> bytes:
+    try:
+        return read_limited(file, most_bytes)
+    except ValueError as error:
+        raise InputError(f"{file} cannot be read as a portfolio: {error}") from None

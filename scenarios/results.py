@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -15,13 +18,27 @@ from typing import Any
 
 import numpy as np
 
+from gammawall.scenarios.limits import allowed_bytes, read_limited
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["REPORT", "Result", "check_file", "check_folder", "to_json", "write_folder", "write_text"]
+__all__ = [
+    "REPORT",
+    "Result",
+    "check_file",
+    "check_folder",
+    "read_json",
+    "to_json",
+    "write_folder",
+    "write_text",
+]
 
 REPORT = "report.html"
 _DOCUMENT, _SERIES = "result.json", "series.npz"
 _FILES = frozenset({_DOCUMENT, _SERIES, REPORT})
+_DIGEST = "digest"
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_MOST_BYTES = 256 * 2**20
+"""Of each file, packed and unpacked; those of a run take a thousandth."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +65,38 @@ class Result:
         Raises:
             InputError: the folder holds something else, or cannot be written.
         """
-        texts = {_DOCUMENT: to_json(self.document)} | ({} if report is None else {REPORT: report})
+        document = to_json(self.document).encode()
+        series: dict[str, Any] = {k: np.asarray(v) for k, v in self.series.items()}
+        arrays: dict[str, Any] = series | {_DIGEST: np.array(_digest(document, series))}
 
         def fill(fresh: Path) -> None:
-            for name, text in texts.items():
-                (fresh / name).write_text(text, encoding="utf-8")
-            arrays: dict[str, Any] = {k: np.asarray(v) for k, v in self.series.items()}
+            (fresh / _DOCUMENT).write_bytes(document)
             np.savez_compressed(fresh / _SERIES, **arrays)
+            if report is not None:
+                (fresh / REPORT).write_text(report, encoding="utf-8")
 
         return write_folder(folder, fill)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Result:
-        """Read a folder that `save` wrote.
+        """Read a folder that `save` wrote; one written before results had a digest is taken as it is.
 
         Raises:
-            InputError: it is not one, or it is damaged.
+            InputError: it is not one, or it is damaged: by so much as one digit or byte of its numbers.
         """
         source = Path(folder)
         try:
-            document = json.loads((source / _DOCUMENT).read_text(encoding="utf-8"))
-            with np.load(source / _SERIES, allow_pickle=False) as arrays:
-                return cls(document, dict(arrays))
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{source} is not a whole result folder: {error}") from None
+            text = read_limited(source / _DOCUMENT, _MOST_BYTES)
+            document, series = read_json(text), _read_series(source / _SERIES)
+            if not isinstance(document, dict):
+                raise ValueError(f"{_DOCUMENT} holds no record")
+            told = series.pop(_DIGEST, None)
+            if told is not None and str(told) != _digest(text, series):
+                raise ValueError(f"{_DOCUMENT} or {_SERIES} was altered since it was written")
+        except Exception as error:  # a damaged archive fails in many ways, and all mean the same
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(f"{source} is not a whole result folder: {reason}") from None
+        return cls(document, series)
 
 
 def write_folder(
@@ -172,6 +197,21 @@ def to_json(value: Any) -> str:
     return json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def read_json(content: bytes) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        ValueError: it is damaged, too deep, or holds half a character, which cannot be written again.
+    """
+    try:
+        value = json.loads(content)
+        if _HALF.search(content):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
 def _swap(fresh: Path, target: Path) -> None:
     """Put a finished folder in place of an earlier one; a kill in between leaves both whole, but hidden."""
     if not target.exists():
@@ -188,6 +228,30 @@ def _swap(fresh: Path, target: Path) -> None:
     finally:
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_series(path: Path) -> dict[str, np.ndarray]:
+    content = io.BytesIO(read_limited(path, _MOST_BYTES))
+    with zipfile.ZipFile(content) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > allowed_bytes(_MOST_BYTES):
+        raise ValueError(f"{path.name} unpacks to {unpacked:,} bytes, which no result does")
+    with np.load(content, allow_pickle=False) as arrays:
+        series = dict(arrays)
+    # Damage to the archive's list of arrays must not make it look like one from before there were digests.
+    if _DIGEST not in series and f"{_DIGEST}.npy".encode() in content.getvalue():
+        raise ValueError(f"{path.name} has lost some of its arrays")
+    return series
+
+
+def _digest(document: bytes, series: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of the record as written and of the arrays by name."""
+    digest = hashlib.sha256(document)
+    for name in sorted(set(series) - {_DIGEST}):
+        array = series[name]
+        digest.update(f"\0{name}\0{array.dtype.str}{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _check_parent(target: Path) -> None:

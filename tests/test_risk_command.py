@@ -161,7 +161,7 @@ def test_what_is_no_file_of_text_is_refused(call, tmp_path, small):
     zipped = tmp_path / "mine.csv.gz"
     zipped.write_bytes(b"\x1f\x8b\x08\x00" + bytes(range(256)))
     assert "is not a CSV file" in refused(zipped)
-    with pytest.raises(InputError, match="cannot be read as a portfolio: it has more than 100 bytes"):
+    with pytest.raises(InputError, match="cannot be read as a portfolio: of its bytes at most 100 are"):
         read_portfolio(portfolio(tmp_path), most_bytes=100)
     code, _, errors = call("risk", portfolio(tmp_path), small, *FEW, "--level", "95")
     assert (code, "a level must be a share" in errors) == (2, True)

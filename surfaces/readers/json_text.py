@@ -15,7 +15,7 @@ from gammawall.surfaces.readers.cboe_csv import DELAY_MINUTES
 from gammawall.surfaces.readers.cells import number, time
 from gammawall.surfaces.readers.columns import find_layout
 from gammawall.surfaces.readers.occ import parse_symbols, plain_symbol
-from gammawall.surfaces.readers.source import RawChain, Request
+from gammawall.surfaces.readers.source import RawChain, Request, allowed_bytes
 from gammawall.surfaces.readers.table import Table, read_table
 
 __all__ = ["LARGEST_CHARACTERS", "matches", "read"]
@@ -51,8 +51,8 @@ def read(text: str, request: Request) -> RawChain:
             is no quote, with its path.
     """
     name = request.name
-    if len(text) > LARGEST_CHARACTERS:
-        limit = LARGEST_CHARACTERS / 2**20
+    if len(text) > allowed_bytes(LARGEST_CHARACTERS):
+        limit = allowed_bytes(LARGEST_CHARACTERS) / 2**20
         raise InputError(
             f"{name} holds {len(text) / 2**20:.0f} MiB of JSON; at most {limit:.0f} are read: split it"
         )

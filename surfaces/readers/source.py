@@ -13,7 +13,10 @@ import pandas as pd
 
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["LARGEST_BYTES", "RawChain", "Request", "load_text"]
+__all__ = ["LARGEST_BYTES", "MOST_BYTES_NAME", "RawChain", "Request", "allowed_bytes", "load_text"]
+
+MOST_BYTES_NAME = "GAMMAWALL_MOST_BYTES"
+"""The environment variable that raises every limit on the size of files."""
 
 LARGEST_BYTES = 512 * 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -62,6 +65,12 @@ class Request:
     underlying: str | None = None
 
 
+def allowed_bytes(usual: int) -> int:
+    """The limit in force: the usual one, or what the environment raises it to."""
+    told = os.environ.get(MOST_BYTES_NAME, "")
+    return max(usual, int(told)) if told.isdecimal() else usual
+
+
 def load_text(path: str | os.PathLike[str]) -> str:
     """Whole text of a quote file, UTF-8 or UTF-16 with its mark; unpacked when the name ends in ``.gz``.
 
@@ -73,11 +82,14 @@ def load_text(path: str | os.PathLike[str]) -> str:
         raise InputError(f"{name} is a folder; give the quote file inside it")
     try:
         size = os.path.getsize(name)
-        if size > LARGEST_BYTES:
-            limit = LARGEST_BYTES // 2**20
-            raise InputError(f"{name} has {size / 2**20:.0f} MiB; at most {limit} are read: split it")
+        most = allowed_bytes(LARGEST_BYTES)
+        if size > most:
+            raise InputError(
+                f"{name} has {size / 2**20:.0f} MiB; at most {most // 2**20} are read: split it, or set "
+                f"{MOST_BYTES_NAME}"
+            )
         with open(name, "rb") as file:
-            data = file.read(LARGEST_BYTES)
+            data = file.read(most)
     except FileNotFoundError:
         raise InputError(f"{name} does not exist; check the path") from None
     except (OSError, ValueError) as error:
@@ -90,7 +102,8 @@ def load_text(path: str | os.PathLike[str]) -> str:
 
 
 def _unpack(name: str, data: bytes) -> bytes:
-    text, allowed = bytearray(), min(LARGEST_BYTES, max(_SMALLEST_BOMB, _LARGEST_RATIO * len(data)))
+    usual = min(LARGEST_BYTES, max(_SMALLEST_BOMB, _LARGEST_RATIO * len(data)))
+    text, allowed = bytearray(), allowed_bytes(usual)
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
             while chunk := stream.read(_CHUNK):

@@ -1,0 +1,49 @@
+"""Ten million paths in less than a gigabyte: of each path only its close is kept, hedged and not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHILD = """
+import json, sys, time
+from tests.sim_runs import make_book, make_market
+from gammawall.sim import GBM, LinearImpact, Measure, SimConfig, simulate
+began = time.perf_counter()
+found = simulate(
+    make_book(20_000.0), market=make_market(), dynamics=GBM(0.12), impact=LinearImpact(3.0),
+    config=SimConfig(paths=int(sys.argv[1]), steps=8), seed=1, measure=Measure(7000.0),
+)
+pin = found["pin_probability"]
+status = open("/proc/self/status").read()  # ru_maxrss would begin at the parent's
+peak = int(status[status.index("VmHWM:") + 6 :].split()[0]) / 1024
+seconds = time.perf_counter() - began
+print(json.dumps({"mib": peak, "seconds": seconds, "pin": pin.value, "stderr": pin.stderr}))
+"""
+
+
+def measured(paths: int) -> dict[str, float]:
+    run = subprocess.run(
+        [sys.executable, "-c", CHILD, str(paths)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(run.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_ten_million_paths_in_bounded_memory():
+    one, ten = measured(1_000_000), measured(10_000_000)
+    print(one, ten)
+    # Two closes in float64 are 16 bytes; working copies take as much again.
+    assert (ten["mib"] - one["mib"]) * 2**20 < 9_000_000 * 36
+    assert ten["mib"] < 1200.0
+    assert ten["stderr"] == pytest.approx(one["stderr"] / 10.0**0.5, rel=0.02)
+    assert abs(ten["pin"] - one["pin"]) < 4.0 * one["stderr"]
