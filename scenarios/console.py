@@ -1,19 +1,15 @@
-"""What the command line prints: tables and a progress bar on a terminal, plain text elsewhere."""
+"""What the command line prints: tables on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
 import re
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +19,6 @@ from gammawall.surfaces.units import USD_BN
 
 __all__ = [
     "capped_sentence",
-    "cell_bar",
     "folder_name",
     "print_calibration",
     "print_checks",
@@ -35,7 +30,6 @@ __all__ = [
     "print_run",
     "print_surface",
     "print_sweep",
-    "progress_bar",
 ]
 
 _WIDTH_WHEN_PIPED = 10_000
@@ -79,59 +73,6 @@ def capped_sentence(document: dict[str, Any]) -> str:
         "step was capped: probabilities may be off by that share and averages by more; where it is large, "
         "reduce impact.bp_per_usd_bn or the short positions"
     )
-
-
-@contextmanager
-def progress_bar(enabled: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar with time left on a terminal, nothing elsewhere; called with (done, total)."""
-    if not (enabled and sys.stderr.isatty()):
-        yield lambda done, total: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        TextColumn("paths {task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("preparing", total=None, rate="")
-
-        def update(done: int, total: int) -> None:
-            speed = bar.tasks[0].speed
-            rate = "" if speed is None else f"{speed:,.0f}/s, left"
-            bar.update(task, description="simulating", completed=done, total=total, rate=rate)
-
-        yield update
-
-
-@contextmanager
-def cell_bar(enabled: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar of cells with rate and time left on a terminal, nothing elsewhere; called with (done, total)."""
-    if not (enabled and sys.stderr.isatty()):
-        yield lambda done, total: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cells {task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.add_task("checking the grid", total=None, rate="")
-        began: list[tuple[float, int]] = []
-
-        def tell(done: int, total: int) -> None:
-            if not began:
-                # What was on disk already says nothing about the rate.
-                began.append((time.monotonic(), done))
-                bar.reset(bar.task_ids[0], total=total, completed=done, description="simulating")
-            passed, run = time.monotonic() - began[0][0], done - began[0][1]
-            rate = f"{60.0 * run / passed:,.0f}/min" if run else ""
-            bar.update(bar.task_ids[0], completed=done, rate=rate)
-
-        yield tell
 
 
 def print_run(result: Any, report: Path) -> None:

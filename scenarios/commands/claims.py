@@ -31,6 +31,7 @@ def ledger(
     """
     from gammawall.scenarios import console
     from gammawall.scenarios.ledger import judge_all, open_store, plan, save_ledger
+    from gammawall.scenarios.progress import progress_bar
     from gammawall.scenarios.results import to_json
 
     check_targets(json)
@@ -39,7 +40,7 @@ def ledger(
     planned = plan(names or (), paths=paths)
     if not silent:
         console.print_plan(planned, store)
-    with console.cell_bar(enabled=not silent) as bar:
+    with progress_bar(not silent, "runs") as bar:
 
         def progress(done: int, total: int) -> None:
             heed_interrupts()

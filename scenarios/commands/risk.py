@@ -49,6 +49,7 @@ def risk(
     from gammawall.scenarios import console
     from gammawall.scenarios.files import load
     from gammawall.scenarios.portfolio_file import read_portfolio
+    from gammawall.scenarios.progress import progress_bar
     from gammawall.scenarios.results import to_json
     from gammawall.scenarios.risk_record import check_risk_folder, portfolio_risk, risk_record, save_risk
     from gammawall.scenarios.risk_report import risk_report
@@ -61,7 +62,7 @@ def risk(
     ready = load(scenario, chain=chain, settings=[*(settings or ()), *more])
     default = Path("runs") / f"{console.folder_name(f'{name}-{ready.name}', chain)}-risk"
     folder = check_risk_folder(out if out is not None else default)
-    with console.progress_bar(enabled=not silent) as bar:
+    with progress_bar(not silent) as bar:
 
         def progress(done: int, total: int) -> None:
             heed_interrupts()

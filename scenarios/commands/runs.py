@@ -69,6 +69,7 @@ def run(
     """
     from gammawall.scenarios import console
     from gammawall.scenarios.files import load
+    from gammawall.scenarios.progress import progress_bar
     from gammawall.scenarios.report import render_report
     from gammawall.scenarios.results import REPORT, check_folder, to_json
     from gammawall.scenarios.runner import run as run_scenario
@@ -77,7 +78,7 @@ def run(
     silent = quiet or json == "-"
     ready = load(scenario, chain=chain, settings=settings or ())
     folder = check_folder(out if out is not None else Path("runs") / console.folder_name(ready.name, chain))
-    with console.progress_bar(enabled=not silent) as bar:
+    with progress_bar(not silent) as bar:
 
         def progress(done: int, total: int) -> None:
             heed_interrupts()

@@ -48,6 +48,7 @@ def sweep(
     """
     from gammawall.scenarios import console
     from gammawall.scenarios.files import load
+    from gammawall.scenarios.progress import progress_bar
     from gammawall.scenarios.results import REPORT, to_json
     from gammawall.scenarios.sweep_grid import check_grid, parse_grid
     from gammawall.scenarios.sweeps import sweep as run_sweep
@@ -58,7 +59,7 @@ def sweep(
     ready = load(scenario, chain=chain, settings=settings or ())
     name = f"{console.folder_name(ready.name, chain)}-sweep"
     folder = out if out is not None else Path("runs") / name
-    with console.cell_bar(enabled=not silent) as bar:
+    with progress_bar(not silent, "cells") as bar:
 
         def progress(done: int, total: int) -> None:
             heed_interrupts()
