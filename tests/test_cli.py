@@ -201,6 +201,7 @@ def test_exposures_report_what_was_promised(call, quotes, tmp_path):
     assert "convention all_short" in out
 
 
+@pytest.mark.slow
 def test_a_run_that_leaves_the_grid_is_written_and_exits_with_3(call, tmp_path):
     path = write(tmp_path, changed("contracts = 20_000", "contracts = -10_000_000"))
     code, _, err = call("run", path, "--quiet")

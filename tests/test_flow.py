@@ -266,6 +266,7 @@ def sold() -> SimResult:
     return run(FLOW)
 
 
+@pytest.mark.slow
 def test_without_impact_the_price_is_the_baseline_and_fair_options_earn_nothing() -> None:
     fair = run(replace(FLOW, imbalance=0.05), 0.0)
     assert np.array_equal(fair.sample_paths, fair.sample_baseline)

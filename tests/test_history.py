@@ -184,6 +184,7 @@ def test_octiles_hold_every_day_and_their_own_vol():
     assert max(abs(r["z"]) for r in flat) > 4.0
 
 
+@pytest.mark.slow
 def test_out_of_sample_gamma_gains_only_where_it_matters():
     days = make_days(1300, bp=40.0, seed=2)
     judged, earlier = judge_out_of_sample(days, "2024-01-01")

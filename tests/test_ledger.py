@@ -296,6 +296,7 @@ def test_no_curve_without_its_closed_form(setting):
         curve_case(setting)
 
 
+@pytest.mark.slow
 def test_the_example_of_same_day_options_hangs_on_who_is_long(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["zero_dte_amplification", "2048", "78"])
     found = runpy.run_path(str(EXAMPLES / "zero_dte_amplification.py"))["amplification"]

@@ -95,7 +95,7 @@ def test_no_impact_and_nobody_leave_the_fundamental_price_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("feedback", [0.5, -0.5])
-@pytest.mark.parametrize("rebalances", [1, 78, *(pytest.param(n, marks=SLOW) for n in (2, 7, 390))])
+@pytest.mark.parametrize("rebalances", [1, *(pytest.param(n, marks=SLOW) for n in (2, 7, 78, 390))])
 def test_one_step_late(feedback: float, rebalances: int) -> None:
     """Horizon variance, realised variance 1/(1−g²), autocorrelation −g, and each path by its recursion."""
     minutes = 390.0 / rebalances
@@ -176,6 +176,7 @@ def test_a_band_calms_the_day_but_not_the_minute() -> None:
     assert variance_ratio(result)[0] == pytest.approx(0.450, rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_band_of_no_width_is_continuous_hedging() -> None:
     narrow, exact = simulate(same_shape(40_000), sim.Band(0.0)), simulate(same_shape(40_000), HALVES)
     assert np.abs(narrow.sample_paths - exact.sample_paths).max() < 1e-6
@@ -306,6 +307,7 @@ def test_a_hedged_book_earns_the_difference_of_its_values(hedging: Any) -> None:
     assert abs(expected) > 20.0 * pnl.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feedback", [0.5, -0.4])
 def test_gamma_profit_with_feedback(feedback: float) -> None:
     """½ Γ S² σ² (1/(1+g) − 1) T for continuous hedgers of constant gamma.
@@ -420,6 +422,7 @@ def test_what_is_no_number_is_counted_and_the_price_stands() -> None:
     assert result.status["capped"] > 0
 
 
+@pytest.mark.slow
 def test_the_last_half_hour_of_long_sampling_intervals() -> None:
     result = simulate(steady_book(0.0), sim.NoHedging(), steps=390, sample_minutes=130.0, paths=4096)
     vol = result["last_30min_vol_pct"]

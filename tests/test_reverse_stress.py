@@ -93,6 +93,7 @@ def test_the_smallest_change_of_positions() -> None:
     assert found.distance < 0.8 * scaled.distance
 
 
+@pytest.mark.slow
 def test_weights_decide_which_positions_change() -> None:
     book = BOOKS["three-strikes-with-puts"]
     found = solve(book, (PIN, 0.33), by="positions", size=[10.0, 20_000.0, 10.0])

@@ -387,7 +387,7 @@ def test_a_mixed_book_of_ten_million_contracts() -> None:
 
 
 @pytest.mark.parametrize("unwind", ["at_settlement", pytest.param("in_market", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("contracts", [20_000, -20_000])
+@pytest.mark.parametrize("contracts", [20_000, pytest.param(-20_000, marks=pytest.mark.slow)])
 def test_a_contract_that_expires_at_noon(contracts: float, unwind: str) -> None:
     """After noon x − X keeps what it had if the hedge is handed over, and is c D(0, S₀) if it is unwound."""
     book = make_book(contracts, expiry="2026-01-28T12:00:00")
@@ -411,6 +411,7 @@ def test_a_contract_that_expires_at_noon(contracts: float, unwind: str) -> None:
         assert pinned == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("night", [0.0, 0.4])
 def test_a_window_over_one_night(night: float) -> None:
     """15:00 to 11:45 the next day, expiry at the first close: no NaN, the night's variance in its place."""

@@ -171,6 +171,7 @@ def test_reported_error_bounds_the_real_one(
         assert reported < 2e-3
 
 
+@pytest.mark.slow
 def test_the_inverse_is_left_before_the_map_folds() -> None:
     """At 10-minute steps the slope of the map passes through 0.3, 0.2 and 0.02 before it folds."""
     table, positions, _ = make_table(make_book(-20_000), 3.0, STEPS, max_nodes=448)
