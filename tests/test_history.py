@@ -76,6 +76,7 @@ def by_scipy(days: History, power: float, past_vol: bool = False) -> np.ndarray:
     return np.array([np.exp(start[0]), start[1], start[2]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("errors", "power"), [("laplace", 1.0), ("gaussian", 2.0)])
 def test_the_estimate_is_the_one_another_optimiser_finds_and_holds_the_truth(errors, power):
     days = make_days(errors=errors)

@@ -59,7 +59,7 @@ def test_every_kind_is_tried() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name in ("heston", "groups") else SLOW) for name in TABLES],
+    [pytest.param(name, marks=() if name == "groups" else SLOW) for name in TABLES],
 )
 def test_every_kind_runs(name: str, tmp_path: Path) -> None:
     result = scenarios.run(scenarios.load(write(tmp_path, with_table(TABLES[name]))))

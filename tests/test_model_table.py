@@ -114,6 +114,7 @@ def walled_off(bp_per_usd_bn: float, contracts: float, paths: int) -> tuple[floa
     return float((high - low) * near.mean()), float((high - low) * near.std() / np.sqrt(paths))
 
 
+@pytest.mark.slow
 def test_a_small_short_wall(short: dict[float, SimResult]) -> None:
     """Documented as .010; .0109 in the limit of closely spaced instants, .0116 at the simulator's."""
     near = short[1.0]["pin_probability"]

@@ -391,6 +391,7 @@ class Late:
         return -(view.delta(view.price) + hedge)
 
 
+@pytest.mark.slow
 def test_a_policy_of_the_users_own_starts_hedged() -> None:
     own = simulate(steady_book(0.3), Late())
     clock = simulate(steady_book(0.3), sim.Clock(1.0, lag=0))

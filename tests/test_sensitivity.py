@@ -94,6 +94,7 @@ def assert_same(got: pd.Series, differences: np.ndarray, stderr: pd.Series) -> N
 # --- against bumped runs -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_contracts_against_bumped_runs(case: tuple[Book, Sensitivities]) -> None:
     book, found = case
     # A short position of today would fold the map, and with it change the table's shape.
