@@ -81,7 +81,7 @@ def calibration_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
     chain = make_chain()
     for model in ("essvi",) if quick else ("essvi", "svi"):
         first, seconds, spread = timed(lambda m=model: fit_surface(chain, m).surface, least_runs=3)
-        yield Line(f"fit, {model}", seconds, spread, len(chain.frame), "quote", first - seconds)
+        yield Line(f"fit, {model}", seconds, spread, len(chain.quotes), "quote", first - seconds)
 
 
 def command_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
