@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,7 @@ def build(part: ScenarioPart) -> Scenario:
         InputError: the chain cannot be read or holds nothing to simulate.
     """
     path = part.book.chain
-    chain = None if path is None else read_chain(path)
+    chain, digest = (None, None) if path is None else _read(path)
     clock = VarianceClock(part.dynamics.profile, part.market.overnight, part.market.weekend)
     market = _market(part.market, chain, clock)
     book = _positions(part, market) if chain is None else _of_chain(part, chain, market)
@@ -82,8 +84,22 @@ def build(part: ScenarioPart) -> Scenario:
         ),
         measure=Measure(strike, _BAND_POINTS if band is None else band, part.measure.corridor),
         seed=part.simulation.seed,
-        chain_sha256=None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        chain_sha256=digest,
     )
+
+
+def _read(path: str) -> tuple[OptionChain, str]:
+    """A chain and its file's SHA-256; read once for all the cells and settings that ask for it."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return read_chain(path), ""  # which says what is wrong
+    return _read_once(path, (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)
+def _read_once(path: str, state: tuple[int, ...]) -> tuple[OptionChain, str]:
+    return read_chain(path), hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _positions(part: ScenarioPart, market: Market) -> Book:

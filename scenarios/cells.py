@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +20,7 @@ import gammawall.surfaces
 from gammawall.scenarios.results import to_json
 from gammawall.scenarios.runner import run
 from gammawall.scenarios.schema import Scenario
+from gammawall.sim.files import write_whole
 from gammawall.surfaces.errors import InputError
 
 __all__ = [
@@ -172,25 +171,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         InputError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        # Not every system can sync a folder; the file itself is safe.
-        with contextlib.suppress(OSError):
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        write_whole(path, content)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; free some space or name another folder; "

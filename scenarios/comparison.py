@@ -13,15 +13,14 @@ import pandas as pd
 
 from gammawall.scenarios.drawing import real
 from gammawall.scenarios.limits import read_limited
-from gammawall.scenarios.record import at, entries, mapping, metric_entry
-from gammawall.scenarios.results import Result, read_json
+from gammawall.scenarios.record import at, entries, leaves, mapping, metric_entry
+from gammawall.scenarios.results import MOST_BYTES, Result, read_json
 from gammawall.scenarios.verdict import metric_phrase
 from gammawall.scenarios.wording import format_estimate, format_gap, leaf_text
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["Comparison", "compare", "read_result"]
 
-_MOST_BYTES = 256 * 2**20
 _WORDS = ("name", "story", "facts", "assumptions", "notes")
 _VERSIONS = ("version", "git_commit", "git_changed", "jax_version", "python_version", "device", "dtype")
 _VERSIONS += ("seed", "chain_sha256")
@@ -110,7 +109,7 @@ def read_result(source: Result | str | os.PathLike[str]) -> Result:
 
 def _record(path: Path) -> Any:
     try:
-        return read_json(read_limited(path, _MOST_BYTES))
+        return read_json(read_limited(path, MOST_BYTES))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
@@ -139,18 +138,7 @@ def _names(sources: tuple[Any, Any], runs: tuple[Result, Result]) -> tuple[str, 
 
 def _inputs(document: Mapping[str, Any]) -> dict[str, Any]:
     resolved = mapping(document.get("resolved"))
-    return dict(_leaves({k: v for k, v in resolved.items() if k not in _WORDS}))
-
-
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
-        for index, entry in enumerate(value):
-            yield from _leaves(entry, f"{key}[{index}]")
-    else:
-        yield key, value
+    return dict(leaves({k: v for k, v in resolved.items() if k not in _WORDS}))
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -22,13 +22,12 @@ from gammawall.scenarios.drawing import (
 )
 from gammawall.scenarios.page import Page, Picture, Table
 from gammawall.scenarios.record import mapping
-from gammawall.scenarios.verdict import metric_phrase
+from gammawall.scenarios.verdict import SIGNIFICANT_Z, metric_phrase
 from gammawall.scenarios.wording import format_estimate, format_gap, leaf_text, unbroken
 
 __all__ = ["close_overlay", "compare_page", "fan_overlay", "vol_overlay"]
 
 _TILES = ("pin_probability", "touch_probability", "breach_probability", "realised_vol_pct")
-_CLEAR_Z = 4.0
 Series = Mapping[str, Any]
 
 
@@ -103,7 +102,7 @@ def _tables(found: Comparison) -> list[Table]:
                 "–" if not np.isfinite(z) else f"{z:+.1f}".replace("-", "−"),
             ]
         )
-    note = f"{found.note} z is the difference in standard errors; beyond {_CLEAR_Z:.0f} it is clear."
+    note = f"{found.note} z is the difference in standard errors; beyond {SIGNIFICANT_Z:.0f} it is clear."
     tables = [
         Table("metrics", "All measures, hedged", ["measure, unit", a, b, "difference", "z"], rows, note)
     ]

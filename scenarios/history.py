@@ -10,11 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from scipy.optimize import brentq, minimize_scalar
 
 from gammawall.scenarios.history_file import LEAST_DAYS, History
 from gammawall.surfaces.errors import InputError, NumericalError
+from gammawall.surfaces.minimise import minimise
 from gammawall.surfaces.units import SESSIONS_PER_YEAR
 
 __all__ = [
@@ -39,7 +39,7 @@ BLOCK_DAYS, DRAWS, SEED = 20, 400, 20260128
 _PER_BN = 0.01
 """Feedback g = 0.01 λ GEX: hedging a move of 1 % trades GEX, which moves the price by λ GEX bp."""
 
-_MOST_STEPS, _FLAT = 200, 1e-6
+_MOST_STEPS = 200
 _WIDTH = 1280
 """Days are padded to a multiple of this, so that periods of similar length share compiled code."""
 
@@ -194,8 +194,6 @@ def fit_impact(
 def _fit_draws(rows: Any, index: Any, used: Any, power: Any, with_vol: Any) -> tuple[jax.Array, ...]:
     """1/scale at gamma zero, its slope, β, and the largest gradient left; one of each per resample."""
     share = used / jnp.sum(used)
-    search = optax.scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")
-    solver = optax.lbfgs(memory_size=5, linesearch=search)
 
     def fit_one(days: Any) -> tuple[jax.Array, ...]:
         size, gex, log_vol = rows[0, days], rows[1, days], rows[2, days]
@@ -209,20 +207,7 @@ def _fit_draws(rows: Any, index: Any, used: Any, power: Any, with_vol: Any) -> t
             log_inverse = jnp.log(line) - with_vol * u[2] * log_vol
             return jnp.sum(share * (size * jnp.exp(power * log_inverse) / power - log_inverse))
 
-        value_and_grad = optax.value_and_grad_from_state(loss)
-
-        def unfinished(carry: tuple[Any, ...]) -> Any:
-            return (carry[2] < _MOST_STEPS) & (carry[3] > _FLAT)
-
-        def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-            u, state, count, _ = carry
-            value, slope = value_and_grad(u, state=state)
-            updates, state = solver.update(slope, state, u, value=value, grad=slope, value_fn=loss)
-            u = optax.apply_updates(u, updates)
-            return u, state, count + 1, jnp.max(jnp.abs(optax.tree.get(state, "grad")))
-
-        start = jnp.zeros(3)
-        u, _, _, steepness = jax.lax.while_loop(unfinished, step, (start, solver.init(start), 0, jnp.inf))
+        u, steepness = minimise(loss, jnp.zeros(3), _MOST_STEPS)
         ends = jnp.exp(u[:2])
         slope = (ends[1] - ends[0]) / spread
         return ends[0] - slope * low, slope, u[2], steepness

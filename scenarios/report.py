@@ -14,10 +14,10 @@ from plotly.offline import get_plotlyjs
 from gammawall.scenarios import drawing, figures
 from gammawall.scenarios.drawing import format_level, real, series_array
 from gammawall.scenarios.record import at, entries, mapping, metric_entry
+from gammawall.scenarios.results import write_text
 from gammawall.scenarios.templating import script_json, template
 from gammawall.scenarios.verdict import SIGNIFICANT_Z, answers, metric_phrase
 from gammawall.scenarios.wording import plain
-from gammawall.surfaces.errors import InputError
 
 __all__ = ["RunRecord", "render_report", "write_report"]
 
@@ -57,19 +57,7 @@ def write_report(result: RunRecord, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     if target.is_dir():
         target = target / "report.html"
-    page = render_report(result)
-    # In the same folder, since a rename is atomic only within one file system.
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write the report to {str(target)!r} ({error.strerror}): name a file in a writable folder"
-        ) from error
-    return target
+    return write_text(target, render_report(result))
 
 
 def render_report(result: RunRecord) -> str:

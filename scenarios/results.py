@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from gammawall.scenarios.limits import allowed_bytes, read_limited
+from gammawall.sim.files import sync, write_whole
 from gammawall.surfaces.errors import InputError
 
 __all__ = [
+    "MOST_BYTES",
     "REPORT",
     "Result",
     "check_file",
@@ -37,7 +39,7 @@ _DOCUMENT, _SERIES = "result.json", "series.npz"
 _FILES = frozenset({_DOCUMENT, _SERIES, REPORT})
 _DIGEST = "digest"
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-_MOST_BYTES = 256 * 2**20
+MOST_BYTES = 256 * 2**20
 """Of each file, packed and unpacked; those of a run take a thousandth."""
 
 
@@ -86,7 +88,7 @@ class Result:
         """
         source = Path(folder)
         try:
-            text = read_limited(source / _DOCUMENT, _MOST_BYTES)
+            text = read_limited(source / _DOCUMENT, MOST_BYTES)
             document, series = read_json(text), _read_series(source / _SERIES)
             if not isinstance(document, dict):
                 raise ValueError(f"{_DOCUMENT} holds no record")
@@ -119,8 +121,11 @@ def write_folder(
         # Hidden and beside the target: a rename is atomic only within one file system.
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", dir=target.parent))
         fill(fresh)
+        for path in (*fresh.iterdir(), fresh):
+            sync(path)
         fresh.chmod(0o755)
         _swap(fresh, target)
+        sync(target.parent)
     except OSError as error:
         raise _unwritable(target, error) from None
     finally:
@@ -177,16 +182,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")
             return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(target, text.encode())
     except OSError as error:
         raise _unwritable(target, error) from None
     return target
@@ -231,10 +227,10 @@ def _swap(fresh: Path, target: Path) -> None:
 
 
 def _read_series(path: Path) -> dict[str, np.ndarray]:
-    content = io.BytesIO(read_limited(path, _MOST_BYTES))
+    content = io.BytesIO(read_limited(path, MOST_BYTES))
     with zipfile.ZipFile(content) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > allowed_bytes(_MOST_BYTES):
+    if unpacked > allowed_bytes(MOST_BYTES):
         raise ValueError(f"{path.name} unpacks to {unpacked:,} bytes, which no result does")
     with np.load(content, allow_pickle=False) as arrays:
         series = dict(arrays)

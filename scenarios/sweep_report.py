@@ -17,7 +17,7 @@ from gammawall.scenarios.sweep_finding import (
     value_label,
 )
 from gammawall.scenarios.sweeps import Sweep
-from gammawall.scenarios.wording import format_estimate
+from gammawall.scenarios.wording import format_estimate, format_gap
 
 __all__ = ["column_title", "estimate_text", "sweep_report"]
 
@@ -108,9 +108,8 @@ def _tiles(sweep: Sweep) -> list[tuple[str, str, str]]:
         for word, row in (("largest", int(values.argmax())), ("smallest", int(values.argmin())))
     ]
     most = int(gaps.argmax())
-    change = estimate_text(sweep, most, name, "difference")
-    if unit_of(sweep, name) == "probability":
-        change = change.replace(" %", "") + " pp"
+    gap, error = (sweep.numbers(name, number)[most] for number in ("difference", "difference_stderr"))
+    change = format_gap(gap, error, unit_of(sweep, name))
     tiles.append(("largest change by hedging", change, cell_text(grid, frame.iloc[most])))
     paths = "" if "simulation.paths" in grid else f"{sweep.scenario.config.paths:,} paths each"
     return [*tiles, ("cells", f"{len(frame):,}", paths)]

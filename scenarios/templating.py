@@ -8,8 +8,9 @@ import jinja2
 from markupsafe import Markup
 
 from gammawall.scenarios.drawing import format_level, real
+from gammawall.scenarios.record import leaves
 from gammawall.scenarios.verdict import is_clear
-from gammawall.scenarios.wording import count_text, format_estimate, format_exact, format_gap, leaves
+from gammawall.scenarios.wording import count_text, format_estimate, format_exact, format_gap, leaf_text
 
 __all__ = ["script_json", "template"]
 
@@ -38,7 +39,7 @@ def template(name: str) -> jinja2.Template:
         "level": format_level,
         "real": real,
         "count": count_text,
-        "leaves": lambda record: list(leaves(record)),
+        "leaves": lambda record: [(key, leaf_text(value)) for key, value in leaves(record)],
         "clear": lambda m: is_clear(real(m.get("difference")), real(m.get("difference_stderr"))),
     }
     return environment.get_template(name)

@@ -140,7 +140,7 @@ def verdict(document: Mapping[str, Any], series: Mapping[str, Any]) -> Verdict:
     if difference is None or stderr is None:
         return Verdict("unknown", (*parts, ("no standard error, so no verdict.", False)))
     kind = "none" if not is_clear(difference, stderr) else "pins" if difference > 0.0 else "repelled"
-    capped = _cappedshare_text(document)
+    capped = _capped_share(document)
     if capped and not is_clear(max(abs(difference) - capped, 0.0), stderr):
         share = f"no verdict, since on {share_text(capped)} of them no price cleared the market."
         return Verdict("unknown", (*parts, (share, False)))
@@ -150,7 +150,7 @@ def verdict(document: Mapping[str, Any], series: Mapping[str, Any]) -> Verdict:
     return Verdict(kind, (*parts, (ending, False)), _difference_detail(difference, stderr, document))
 
 
-def _cappedshare_text(document: Mapping[str, Any]) -> float:
+def _capped_share(document: Mapping[str, Any]) -> float:
     """Share of paths on which some step was capped: no difference smaller than it can be trusted."""
     paths = at(mapping(document.get("resolved")), "simulation", "paths")
     return (at(document, "status", "paths_capped") or 0.0) / paths if paths else 0.0

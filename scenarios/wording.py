@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gammawall.scenarios.drawing import real
@@ -15,7 +14,6 @@ __all__ = [
     "format_exact",
     "format_gap",
     "leaf_text",
-    "leaves",
     "plain",
     "share_text",
     "unbroken",
@@ -86,26 +84,14 @@ def share_text(fraction: float) -> str:
     return f"{percent:.0f} %" if percent >= 10.0 else f"{percent:.2g} %"
 
 
-def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Leaves of a nested record as (dotted name, text)."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from leaves(item, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
-        for index, item in enumerate(value):
-            yield from leaves(item, f"{prefix}[{index}]")
-    elif isinstance(value, (list, tuple)):
-        yield prefix, ", ".join(leaf_text(item) for item in value) or "–"
-    else:
-        yield prefix, leaf_text(value)
-
-
 def leaf_text(value: Any) -> str:
     """One value of a record."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     if isinstance(value, float):
         return plain(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(leaf_text(item) for item in value) or "–"
     # A seed or a hash is a name, not a quantity: no thousand separators in integers.
     return str(value)
 

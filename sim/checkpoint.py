@@ -11,7 +11,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -23,6 +22,7 @@ import numpy as np
 
 import gammawall.surfaces
 from gammawall.sim.engine import Given, Plan
+from gammawall.sim.files import write_whole
 from gammawall.sim.types import SimConfig
 from gammawall.surfaces.errors import InputError
 
@@ -53,7 +53,7 @@ class Checkpoint:
         with _writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             if not manifest.exists():
-                _write(manifest, json.dumps({"run": key}).encode())
+                write_whole(manifest, json.dumps({"run": key}).encode())
         try:
             owner = json.loads(manifest.read_bytes())["run"]
         except (OSError, ValueError, TypeError, KeyError):
@@ -87,7 +87,7 @@ class Checkpoint:
         arrays: dict[str, Any] = {**record, _DIGEST: np.array(self._digest(first, count, record))}
         np.savez(buffer, **arrays)
         with _writing(self.folder):
-            _write(self._path(first, count), buffer.getvalue())
+            write_whole(self._path(first, count), buffer.getvalue())
 
     def _path(self, first: int, count: int) -> Path:
         return self.folder / f"paths-{first:010d}-{count}.npz"
@@ -105,28 +105,6 @@ def _writing(folder: Path) -> Iterator[None]:
             f"the checkpoint folder {folder} cannot be written ({failure.strerror or failure}); free some "
             "space or give another folder; the blocks finished so far are kept"
         ) from failure
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, also when the power fails."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-    # Not every system can sync a folder; the file itself is safe.
-    with contextlib.suppress(OSError):
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 # --- what a run is -----------------------------------------------------------------------------------------

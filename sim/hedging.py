@@ -30,6 +30,7 @@ __all__ = [
     "Clock",
     "HedgingPolicy",
     "NoHedging",
+    "Option",
     "View",
     "Zakamouline",
     "hedging_groups",

@@ -245,16 +245,13 @@ def price_and_greeks(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any
     rate, sign, discount = terms.rate, terms.sign, terms.discount
     f, k, t, v = terms.live
     root_t = jnp.sqrt(t)
-    s = v * root_t
-    per_s = 1.0 / s
-    per_v = root_t * per_s
-    half_t = 0.5 * (v * per_s) ** 2
+    s, half_t = v * root_t, 0.5 / t
     parts = _of_live(terms)
     d1, d2 = _distances(f, k, s)
     density = discount * parts.density
     price = _price(terms, parts)
     delta = sign * discount * parts.first
-    gamma = density * per_s / f
+    gamma = density / (f * s)
     vega = density * f * root_t
     product = d1 * d2
     step = sign * discount * 0.5 * (1.0 + sign * jnp.sign(terms.forward - terms.strike))
@@ -267,18 +264,18 @@ def price_and_greeks(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any
         delta=settle(delta, step),
         gamma=settle(gamma),
         vega=settle(vega),
-        theta=settle(rate * price - 0.5 * density * f * v * (v * per_s)),
+        theta=settle(rate * price - 0.5 * vega * v / t),
         rho=settle(-t * price),
-        vanna=settle(-density * d2 * per_v),
-        volga=settle(vega * product * per_v),
+        vanna=settle(-density * d2 / v),
+        volga=settle(vega * product / v),
         charm=settle(rate * delta + density * d2 * half_t),
         veta=settle(vega * (rate - (1.0 + product) * half_t)),
         dual_delta=settle(-sign * discount * parts.second, -step),
-        dual_gamma=settle(density * (f / k) * per_s / k),
-        speed=settle(-gamma / f * (1.0 + d1 * per_s)),
-        zomma=settle(gamma * (product - 1.0) * per_v),
+        dual_gamma=settle(density * f / (k * k * s)),
+        speed=settle(-gamma / f * (1.0 + d1 / s)),
+        zomma=settle(gamma * (product - 1.0) / v),
         color=settle(gamma * (rate + (1.0 - product) * half_t)),
-        ultima=settle(vega * per_v * (product * (product - 1.0) - d1 * d1 - d2 * d2) * per_v),
+        ultima=settle(vega / v * (product * (product - 1.0) - d1 * d1 - d2 * d2) / v),
     )
 
 

@@ -17,6 +17,7 @@ from gammawall.surfaces.chain import OptionChain
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.essvi import EssviSurface, essvi_free, essvi_parameters, essvi_slice
 from gammawall.surfaces.forwards import imply_forwards
+from gammawall.surfaces.minimise import minimise
 from gammawall.surfaces.smile import quote_bands
 from gammawall.surfaces.svi import SviSurface, durrleman, raw_svi, svi_free, svi_parameters
 from gammawall.surfaces.units import VOL_POINT
@@ -197,12 +198,10 @@ def _residual(vol: Any, q: _Quotes) -> Any:
     return jnp.sqrt(q.share) * jnp.where(far, rooted, error)
 
 
-def _minimise(
+def _minimise_scaled(
     loss: Callable[[Any], Any], start: Any, hessian: Any, steps: int
 ) -> tuple[jax.Array, jax.Array]:
     """Minimum and value by L-BFGS, in coordinates where a positive matrix near the Hessian is I."""
-    import optax
-
     factor = jnp.linalg.cholesky(hessian).T
 
     def point(z: Any) -> Any:
@@ -211,22 +210,8 @@ def _minimise(
     def scaled(z: Any) -> Any:
         return loss(point(z))
 
-    search = optax.scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")
-    solver = optax.lbfgs(memory_size=10, linesearch=search)
-    value_and_grad = optax.value_and_grad_from_state(scaled)
-
-    def unfinished(carry: tuple[Any, ...]) -> Any:
-        return (carry[2] < steps) & (carry[3] > 1e-6)
-
-    def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        z, state, count, _ = carry
-        value, slope = value_and_grad(z, state=state)
-        updates, state = solver.update(slope, state, z, value=value, grad=slope, value_fn=scaled)
-        z = optax.apply_updates(z, updates)
-        return z, state, count + 1, jnp.max(jnp.abs(optax.tree.get(state, "grad")))
-
     origin = jnp.zeros(start.size)
-    z = jax.lax.while_loop(unfinished, step, (origin, solver.init(origin), 0, jnp.inf))[0]
+    z = minimise(scaled, origin, steps)[0]
     before, after = jax.lax.map(scaled, jnp.stack([origin, z]))
     better = after <= before
     return jnp.where(better, point(z), start), jnp.where(better, after, before)
@@ -302,7 +287,7 @@ def _fit_essvi_jointly(quotes: _Quotes, starts: Any) -> tuple[Any, ...]:
     def run(start: Any) -> tuple[Any, Any]:
         slopes = jax.jacfwd(lambda u: _residual(vol(u), quotes).ravel())(start.ravel()) / np.sqrt(count)
         hessian = slopes.T @ slopes + 1e-6 * jnp.eye(start.size)
-        return _minimise(lambda u: jnp.mean(_loss(vol(u), quotes)), start, hessian, 150)
+        return _minimise_scaled(lambda u: jnp.mean(_loss(vol(u), quotes)), start, hessian, 150)
 
     return essvi_parameters(*_best(*jax.lax.map(run, jnp.asarray(starts)))[0])
 
@@ -390,4 +375,4 @@ def _svi_stage(quotes: _Quotes, wings: Any, start: Any, weight: Any) -> Any:
     for i in (0, 1):
         for j in (0, 1):
             hessian = hessian.at[first + i, :, first + j].add(couples[:, i, :, j])
-    return _minimise(loss, start, hessian.reshape(5 * n, 5 * n) / n, 50)[0]
+    return _minimise_scaled(loss, start, hessian.reshape(5 * n, 5 * n) / n, 50)[0]

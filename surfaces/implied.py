@@ -206,7 +206,6 @@ def _total_vol(
     """
     unit = jnp.sqrt(forward) * jnp.sqrt(strike)
     low, high = jnp.minimum(forward, strike), jnp.maximum(forward, strike)
-    # The difference of close numbers is exact, so the logarithm is accurate relative to itself.
     x = log_moneyness(low, high)
     target = _Target(
         x=x,
