@@ -57,6 +57,8 @@ INPUTS = (*STATISTICS, "baseline_early_variance", "baseline_late_variance")
 SHARP = ("in_band", "above")
 """Statistics whose edges are smoothed; their sharp twins are summed beside them."""
 
+_simulated = jax.jit(simulate_block, static_argnames="plan")
+
 BATCHES = 16
 """Paths are dealt to so many batches, whose spread is the standard error."""
 
@@ -192,7 +194,7 @@ def path_adjoint(run: Run, dynamics: GBM, config: SimConfig, measure: Measure, s
         for first in range(0, config.paths, size):
             numbers = np.arange(first, first + size)
             valid = jnp.asarray(numbers < config.paths)
-            found = simulate_block(given, jnp.asarray(numbers.astype(np.uint32)), valid, plan=plan)
+            found = _simulated(given, jnp.asarray(numbers.astype(np.uint32)), valid, plan=plan)
             flags += np.asarray(found.paths_status).sum(axis=0)
             sums = _block(terms, found.kept, valid, outline=outline, pairs=plan.antithetic)
             for name, part in sums.items():

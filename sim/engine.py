@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 
 from gammawall.sim.clearing import CAPPED, JUMP
-from gammawall.sim.fixed import FixedRow, FixedState, fixed_step
+from gammawall.sim.fixed import FixedRow, FixedState, fixed_flows, fixed_step
 from gammawall.sim.flow import CUSTOMERS
 from gammawall.sim.ledger import open_ledger, residual
 from gammawall.sim.level import LEVEL
 from gammawall.sim.noise import FACTORS, FUNDAMENTAL, normals
-from gammawall.sim.reduce import STATISTICS, PathState, Probe, finish, observe, open_state
+from gammawall.sim.reduce import FLOWS, STATISTICS, PathState, Probe, finish, observe, open_state
 from gammawall.sim.sobol import sobol_normals
-from gammawall.sim.stepped import SteppedBook, Stepper, open_stepped, stepped
+from gammawall.sim.stepped import SteppedBook, Stepper, followed_flows, open_stepped, stepped
 from gammawall.sim.table import HedgeTable
 from gammawall.sim.types import TILE
 from gammawall.sim.values import BookValues
@@ -42,6 +42,8 @@ class Plan:
     antithetic: bool
     keep: int
     """how many paths of the block are returned whole"""
+    sampled: bool
+    """whether some steps lie between the instants at which returns are measured"""
     snapshots: int = 0
     """at how many instants the prices of all paths are returned, besides the close"""
 
@@ -54,7 +56,6 @@ class FixedMarket:
     table: HedgeTable
     rows: FixedRow
     """[N, ...]"""
-    fee_rate: Any
 
 
 @jax.tree_util.register_dataclass
@@ -85,6 +86,8 @@ class Given:
     values: BookValues
     probe: Probe
     spot: Any
+    fee_rate: Any
+    """share of the value of every trade"""
     seed: Any
     sobol: Any = None
     """SobolShocks in place of random numbers, for the fundamental price"""
@@ -141,9 +144,8 @@ def _cross(values: Any, width: int) -> Any:
     return _tiles(jnp.moveaxis(products, 0, -1), 8)
 
 
-@functools.partial(jax.jit, static_argnames="plan")
 def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> BlockSums:
-    """Simulate one block of paths, a whole number of tiles.
+    """Simulate one block of paths, a whole number of tiles; to be compiled.
 
     Args:
         given: numbers of the run.
@@ -152,11 +154,11 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
         plan: choices of the run.
     """
     steps, count = given.mark.shape[0], paths.shape[0]
-    market, feedback, advance = _open_market(given, paths, plan)
-    state = open_state(given.probe, feedback, count)
+    market, feedback, followed, advance = _open_market(given, paths, plan)
+    state = open_state(given.probe, feedback, count, followed, plan.sampled)
     dynamics = plan.open(given.drive, count)
     taken = tuple(jnp.zeros((2, count)) for _ in range(plan.snapshots))
-    carry = (dynamics, market, state, jnp.zeros((2, count)), jnp.zeros((3, count), jnp.int32), taken)
+    carry = (dynamics, market, state, jnp.zeros((2, count)), jnp.zeros((2, count), jnp.int32), taken)
     weight = jnp.where(valid, 1.0, 0.0)
 
     def step(carry, row):
@@ -171,23 +173,26 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
             lambda: jnp.stack([given.values.payoff(settlement, price) for price in pair]),
             lambda: jnp.zeros_like(pair),
         )
-        counts = counts + jnp.stack([status == k for k in range(3)])
+        counts = counts + jnp.stack([status == k for k in (JUMP, CAPPED)])
         taken = tuple(jnp.where(snapshot == k, pair, before) for k, before in enumerate(taken))
         state, squared, traded = observe(state, given.probe, pair, flows, feedback, mark, late)
-        out = (_tiles(squared * weight), _tiles(traded * weight), pair[:, : plan.keep])
+        flows = _tiles(jnp.stack([traded[name] for name in followed]) * weight)
+        out = (_tiles(squared * weight), flows, pair[:, : plan.keep])
         return (dynamics, market, state, paid, counts, taken), out
 
     rows = (
         _shocks(given, paths, steps, plan),
         given.drive,
-        given.mark,
+        given.mark if plan.sampled else None,
         given.late,
         given.settlement,
         jnp.arange(1, steps + 1, dtype=jnp.uint32),
         given.market.rows,
         given.snapshot,
     )
-    carry, (squared, traded, kept) = jax.lax.scan(step, carry, rows)
+    carry, (squared, flows, kept) = jax.lax.scan(step, carry, rows)
+    none = jnp.zeros(flows.shape[:2])
+    traded = jnp.stack([flows[..., followed.index(k)] if k in followed else none for k in FLOWS], axis=-1)
     _, market, state, paid, counts, taken = carry
     sums = _sums(given, plan, market, state, paid, counts, valid, (squared, traded, kept))
     return dataclasses.replace(sums, close=jnp.concatenate([sums.close, *taken])) if taken else sums
@@ -209,7 +214,7 @@ def _drawn(seed: Any, streams: list[int], paths: Any, count: int, plan: Plan, se
 
 
 def _open_market(given: Given, paths: Any, plan: Plan):
-    """State of the market at the start, g there, and the function that moves it by a step."""
+    """State of the market at the start, g there, the names of its flows, and what moves it by a step."""
     market, count = given.market, paths.shape[0]
     if isinstance(market, FixedMarket):
         table, none = market.table, jnp.zeros(count)
@@ -218,11 +223,11 @@ def _open_market(given: Given, paths: Any, plan: Plan):
 
         def by_map(state, seen: PathState, row, fundamental, increment, number, z):
             return fixed_step(
-                table, row, state, seen.x[0], seen.x[1], fundamental, given.seed, paths, market.fee_rate,
+                table, row, state, seen.x[0], seen.x[1], fundamental, given.seed, paths,
                 number, unwind=plan.unwind,
             )  # fmt: skip
 
-        return opened, table.start_feedback, by_map
+        return opened, table.start_feedback, fixed_flows(market.rows), by_map
     stepper = plan.stepper
     assert stepper is not None
     first = _whole(market.constant, jax.tree_util.tree_map(lambda a: a[0], market.rows))
@@ -239,7 +244,7 @@ def _open_market(given: Given, paths: Any, plan: Plan):
             push = book.level["shared"] * z[0] + book.level["own"] * own
         return stepped(stepper, book, state, seen.x[0], increment, orders, push, unwind=plan.unwind)
 
-    return opened, market.start_feedback, by_step
+    return opened, market.start_feedback, followed_flows(stepper, first), by_step
 
 
 def _whole(constant: Any, row: Any) -> Any:
@@ -262,8 +267,8 @@ def _sums(given: Given, plan: Plan, market, state: PathState, paid, counts, vali
     )
     if plan.stepper is not None and plan.stepper.demand is not None:
         options, beyond = options + market.inventory.cash, market.inventory.beyond
-    pnl = options + jnp.sum(ledger.cash + ledger.hedge * jnp.exp(x), axis=0)
-    fees = jnp.sum(ledger.fees, axis=0)
+    fees = given.fee_rate * jnp.sum(ledger.traded, axis=0)
+    pnl = options + jnp.sum(ledger.cash + ledger.hedge * ledger.price, axis=0) - fees
     halts = getattr(market, "halts", ())
     halted = halts.passed > 0 if halts else jnp.zeros_like(x)
     profits = jnp.stack([pnl, unhedged])
@@ -273,16 +278,16 @@ def _sums(given: Given, plan: Plan, market, state: PathState, paid, counts, vali
     if plan.antithetic:
         # The two paths of an antithetic pair are one observation, their mean.
         vectors, width = 0.5 * (vectors[:, ::2] + vectors[:, 1::2]), TILE // 2
-    flags = jnp.stack([counts[JUMP] > 0, counts[CAPPED] > 0])
+    stable = given.mark.shape[0] - jnp.sum(counts, axis=0, keepdims=True)
     start = jnp.full((1, 2, min(plan.keep, x.size)), given.probe.log_spot)
     return BlockSums(
         vector=_tiles(vectors, width),
         cross=_cross(vectors, width),
         squared_returns=jnp.moveaxis(squared, 0, 1),
         traded=jnp.moveaxis(traded, 0, 1),
-        status=_tiles(counts * valid),
-        paths_status=_tiles((flags & valid).astype(jnp.int64)),
-        residual=jnp.max(jnp.where(valid, residual(ledger, x), 0.0).reshape(-1, TILE), axis=1),
+        status=_tiles(jnp.concatenate([stable, counts]) * valid),
+        paths_status=_tiles(((counts > 0) & valid).astype(jnp.int64)),
+        residual=jnp.max(jnp.where(valid, residual(ledger), 0.0).reshape(-1, TILE), axis=1),
         beyond=_tiles(jnp.where(valid, beyond, 0.0)),
         close=state.x,
         kept=jnp.concatenate([start, kept]),

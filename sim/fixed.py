@@ -20,7 +20,7 @@ from gammawall.sim.noise import LEAD_IN, normals
 from gammawall.sim.rows import value_at, value_between, vanna_demand
 from gammawall.sim.table import HedgeTable
 
-__all__ = ["FixedRow", "FixedState", "fixed_step"]
+__all__ = ["FixedRow", "FixedState", "fixed_flows", "fixed_step"]
 
 
 @jax.tree_util.register_dataclass
@@ -51,6 +51,11 @@ class FixedState:
     ledger: Ledger
 
 
+def fixed_flows(rows: FixedRow) -> tuple[str, ...]:
+    """Those of `FLOWS` that a run of the static map can have."""
+    return ("net", "gamma", "charm", *(() if rows.still is None else ("vanna",)))
+
+
 def fixed_step(
     table: HedgeTable,
     row: FixedRow,
@@ -60,7 +65,6 @@ def fixed_step(
     fundamental: Any,
     seed: Any,
     paths: Any,
-    fee_rate: Any,
     number: Any,
     *,
     unwind: bool,
@@ -73,12 +77,11 @@ def fixed_step(
         last: log price, [P].
         begin, fundamental: fundamental log price before and after the step, [P].
         seed, paths: for the random numbers of the lead-in.
-        fee_rate: share of the traded value.
         number: of the step, for the random numbers of the lead-in.
         unwind: whether hedges of settled contracts are unwound in the market.
 
     Returns:
-        New state, log price, feedback, status, [P] each, and flows [5, P] as in `stepped`.
+        New state, log price, feedback, status, [P] each, and flows by name as in `stepped`.
     """
     c, y = table.impact, fundamental + state.shift
 
@@ -103,16 +106,15 @@ def fixed_step(
 
     branches = [look_up, search, settle]
     x, d, living, feedback, status, standing = jax.lax.switch(row.kind, branches)
-    vanna = jnp.zeros_like(d)
+    flows = {"net": state.delta - d, "gamma": standing - d, "charm": state.delta - standing}
     if row.still is not None:
-        vanna = vanna_demand(table.nodes, (row.delta, row.slope), row.still, last, x)
-    none = jnp.zeros_like(d)
-    flows = jnp.stack([state.delta - d, standing - d - vanna, state.delta - standing, none, vanna])
-    ledger = post(state.ledger, flows[:1], last, last + (fundamental - begin), x, fee_rate)
+        flows["vanna"] = vanna_demand(table.nodes, (row.delta, row.slope), row.still, last, x)
+        flows["gamma"] = flows["gamma"] - flows["vanna"]
+    ledger = post(state.ledger, flows["net"][None], last + (fundamental - begin), x)
     shift = state.shift
     if not unwind:
         shift = shift - c * (d - living)
-        ledger = hand_over(ledger, (d - living)[None], jnp.exp(x))
+        ledger = hand_over(ledger, (d - living)[None])
     # What is not handed back is still hedged, and is traded away in the next step.
     return FixedState(shift, d if unwind else living, ledger), x, feedback, status, flows
 

@@ -6,6 +6,7 @@ cross-products of those vectors, from which every metric and its standard error 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +47,9 @@ STATISTICS = (
 )
 """Entries of a path's vector, in order."""
 
-FLOWS = 5
-"""Flows that are followed: trades, and the demand for hedges from moves of the price, from passing time, from
-new positions, and from vols that move with the price."""
+FLOWS = ("net", "gamma", "charm", "information", "vanna")
+"""Trades, and the demand for hedges from moves of the price, from passing time, from new positions, and from
+vols that move with the price. A run follows those that it can have."""
 
 _AT_STRIKE = 0.5000001 * RAMP
 """A close counts as exactly at the strike within this log distance, which is rounding and not a band."""
@@ -70,11 +71,11 @@ class Probe:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class PathState:
-    """Running statistics of a block of paths; price entries are [2, P], flows and feedback [P]."""
+    """Running statistics of a block of paths; price entries are [2, P], feedback and each flow [P]."""
 
     x: Any
     x_mark: Any
-    """price at the last mark, between which returns and trades are measured"""
+    """price at the last mark, between which returns and trades are measured; None if every step is one"""
     last_return: Any
     realised: Any
     realised_late: Any
@@ -86,18 +87,18 @@ class PathState:
     corridor_steps: Any
     feedback: Any
     flows: Any
-    """net since the last mark, see `FLOWS`, [5, P]"""
+    """net since the last mark, by name; empty if every step is one"""
     flows_abs: Any
     flow_peak: Any
 
 
-def open_state(probe: Probe, feedback, paths: int) -> PathState:
-    """State at the start of the run."""
+def open_state(probe: Probe, feedback, paths: int, followed: Sequence[str], sampled: bool) -> PathState:
+    """State at the start of the run; `followed` names its flows, `sampled` says whether marks are apart."""
     x = jnp.full((2, paths), probe.log_spot)
     zero, none = jnp.zeros_like(x), jnp.zeros_like(x[0])
     return PathState(
         x=x,
-        x_mark=x,
+        x_mark=x if sampled else None,
         last_return=zero,
         realised=zero,
         realised_late=zero,
@@ -105,11 +106,11 @@ def open_state(probe: Probe, feedback, paths: int) -> PathState:
         high=x,
         low=x,
         attempting=jnp.zeros(x.shape, bool),
-        failed=zero,
-        corridor_steps=zero,
+        failed=jnp.zeros(x.shape, jnp.int32),
+        corridor_steps=jnp.zeros(x.shape, jnp.int32),
         feedback=none + jnp.abs(feedback),
-        flows=jnp.zeros((FLOWS, paths)),
-        flows_abs=jnp.zeros((FLOWS, paths)),
+        flows=dict.fromkeys(followed, none) if sampled else {},
+        flows_abs=dict.fromkeys(followed, none),
         flow_peak=none,
     )
 
@@ -121,25 +122,29 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
         state: before the step.
         probe: levels.
         x: log prices after the step, [2, P].
-        flows: see `FLOWS`, index units, [5, P].
+        flows: by name, index units, [P] each.
         feedback: g at the new price, [P].
-        mark: whether a return is measured here, since the last mark.
+        mark: whether a return is measured here, since the last mark; None if in every step.
         late: whether the step belongs to the last half hour.
 
     Returns:
-        The new state, squared returns [2, P] and |net flows| [5, P], both zero between marks.
+        The new state, squared returns [2, P] and |net flows| [P] by name, both zero between marks.
     """
-    r = jnp.where(mark, x - state.x_mark, 0.0)
+
+    def at_mark(value: Any, between: Any) -> Any:
+        return value if mark is None else jnp.where(mark, value, between)
+
+    r = at_mark(x - (state.x if mark is None else state.x_mark), 0.0)
     squared = r * r
-    net = state.flows + flows
-    traded = jnp.where(mark, jnp.abs(net), 0.0)
+    net = {name: state.flows.get(name, 0.0) + flow for name, flow in flows.items()}
+    traded = {name: at_mark(jnp.abs(flow), 0.0) for name, flow in net.items()}
     below, over = x < probe.corridor_low, x > probe.corridor_high
     entered = (state.x < probe.corridor_low) & ~below
     return (
         PathState(
             x=x,
-            x_mark=jnp.where(mark, x, state.x_mark),
-            last_return=jnp.where(mark, r, state.last_return),
+            x_mark=None if mark is None else jnp.where(mark, x, state.x_mark),
+            last_return=at_mark(r, state.last_return),
             realised=state.realised + squared,
             realised_late=state.realised_late + jnp.where(late, squared, 0.0),
             lag_product=state.lag_product + r * state.last_return,
@@ -149,9 +154,9 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
             failed=state.failed + (state.attempting & below),
             corridor_steps=state.corridor_steps + (~below & ~over),
             feedback=jnp.maximum(state.feedback, jnp.abs(feedback)),
-            flows=jnp.where(mark, 0.0, net),
-            flows_abs=state.flows_abs + traded,
-            flow_peak=jnp.maximum(state.flow_peak, traded[0]),
+            flows={} if mark is None else {name: jnp.where(mark, 0.0, flow) for name, flow in net.items()},
+            flows_abs={name: state.flows_abs[name] + flow for name, flow in traded.items()},
+            flow_peak=jnp.maximum(state.flow_peak, traded["net"]),
         ),
         squared,
         traded,
@@ -172,6 +177,7 @@ def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
     total = x - probe.log_spot
     none = jnp.zeros_like(state.feedback)
     hedged_only = lambda value: jnp.stack([value, none])  # noqa: E731
+    flow_abs = {name: hedged_only(state.flows_abs.get(name, none)) for name in FLOWS}
     columns = {
         "in_band": (x >= probe.band_low) & (x <= probe.band_high),
         "at_strike": at_strike,
@@ -179,7 +185,7 @@ def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
         "above": above,
         "rejected": touched & ~above & ~at_strike,
         "failed_attempts": state.failed,
-        "in_corridor": state.corridor_steps / steps,
+        "in_corridor": state.corridor_steps.astype(x.dtype) / steps,
         "close_move": move,
         "close_move_squared": move * move,
         "log_return": total,
@@ -189,12 +195,12 @@ def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
         "lag_product": state.lag_product,
         "range_points": jnp.exp(state.high) - jnp.exp(state.low),
         "max_feedback": hedged_only(state.feedback),
-        "flow_abs": hedged_only(state.flows_abs[0]),
+        "flow_abs": flow_abs["net"],
         "flow_peak": hedged_only(state.flow_peak),
-        "gamma_flow_abs": hedged_only(state.flows_abs[1]),
-        "charm_flow_abs": hedged_only(state.flows_abs[2]),
-        "information_flow_abs": hedged_only(state.flows_abs[3]),
-        "vanna_flow_abs": hedged_only(state.flows_abs[4]),
+        "gamma_flow_abs": flow_abs["gamma"],
+        "charm_flow_abs": flow_abs["charm"],
+        "information_flow_abs": flow_abs["information"],
+        "vanna_flow_abs": flow_abs["vanna"],
         "dealer_pnl": pnl,
         "dealer_pnl_squared": pnl * pnl,
         "hedge_fees": hedged_only(fees),

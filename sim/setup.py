@@ -110,6 +110,7 @@ def prepare_run(
         values=_values(whole, settling, log_spot, table, level, schedule),
         probe=_probe(measure, market.spot),
         spot=np.float64(market.spot),
+        fee_rate=np.float64(market.fee_bp * ONE_BP),
         seed=split_seed(seed),
         sobol=sobol_shocks(seed, config, dynamics.factors, schedule.variance)
         if config.sampling == "sobol"
@@ -126,6 +127,7 @@ def prepare_run(
         unwind=market.unwind == "in_market",
         antithetic=config.antithetic,
         keep=layout.keep,
+        sampled=not marks.all(),
         snapshots=0 if snapshots is None else len(snapshots),
     )
     share = 1.0 if fixed else sum(g.fraction for g in groups)
@@ -197,7 +199,7 @@ def _fixed_market(
     # The rows travel with the steps; the table keeps what all steps share.
     none = np.zeros(0)
     shared = dataclasses.replace(table, delta=none, slope=none, kind=none, settlement=none, inverse=none)
-    return FixedMarket(shared, rows, np.float64(market.fee_bp * ONE_BP))
+    return FixedMarket(shared, rows)
 
 
 def _late(mark: np.ndarray, schedule: Schedule) -> np.ndarray:

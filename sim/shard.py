@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import fields
 from typing import Any
 
@@ -24,7 +25,11 @@ from gammawall.surfaces.errors import InputError
 
 __all__ = ["Caller", "choose_devices", "gather"]
 
-_COMPILED: dict[Any, Any] = {}
+_MOST_COMPILED = 32
+"""Programs that are kept. Each takes some 550 memory maps, and Linux ends a process at 65,530 of them."""
+
+_compiled: OrderedDict[Any, Any] = OrderedDict()
+_compiled_lock = threading.Lock()
 
 
 def choose_devices(count: int) -> tuple[Any, ...]:
@@ -40,7 +45,7 @@ def choose_devices(count: int) -> tuple[Any, ...]:
 
 
 class Caller:
-    """The block of one run on every device; compiled once per process, device and shape."""
+    """The block of one run on every device; compiled once per device and shape, and kept for later runs."""
 
     def __init__(self, given: Given, plan: Plan, devices: tuple[Any, ...], each: int, paths: int) -> None:
         self.given, self.plan, self.devices, self.each, self.paths = given, plan, devices, each, paths
@@ -71,11 +76,25 @@ class Caller:
                 given = jax.device_put(jax.tree_util.tree_map(jnp.asarray, self.given), where)
                 leaves, tree = jax.tree_util.tree_flatten((given, *arguments))
                 key = (tree, self.plan, self.devices[turn], *((a.shape, str(a.dtype)) for a in leaves))
-                if key not in _COMPILED:
-                    _COMPILED[key] = simulate_block.lower(given, *arguments, plan=self.plan).compile()
-                self._ready[turn] = _COMPILED[key], given
+                with _compiled_lock:
+                    program = _compiled.pop(key, None)
+                program = program or _compile(self.plan, given, *arguments)
+                with _compiled_lock:
+                    _compiled[key] = program
+                    while len(_compiled) > _MOST_COMPILED:
+                        _compiled.popitem(last=False)
+                self._ready[turn] = program, given
                 self._times.append(time.perf_counter())
             return self._ready[turn]
+
+
+def _compile(plan: Plan, given: Given, *arguments: Any) -> Any:
+    # A function of its own, since jax keeps what it compiled as long as the function lives.
+    @jax.jit
+    def block(given: Given, paths: Any, valid: Any) -> BlockSums:
+        return simulate_block(given, paths, valid, plan=plan)
+
+    return block.lower(given, *arguments).compile()
 
 
 def gather(record: Record, kept: int) -> list[Record]:

@@ -28,7 +28,16 @@ from gammawall.sim.ledger import Ledger, hand_over, open_ledger, post
 from gammawall.sim.rows import RAMP, LineRows, vanna_demand
 from gammawall.sim.walk import first_balance
 
-__all__ = ["SteppedBook", "SteppedState", "Stepper", "add_edges", "open_stepped", "settle_edges", "stepped"]
+__all__ = [
+    "SteppedBook",
+    "SteppedState",
+    "Stepper",
+    "add_edges",
+    "followed_flows",
+    "open_stepped",
+    "settle_edges",
+    "stepped",
+]
 
 
 _ROUNDING = 1e-12
@@ -89,7 +98,6 @@ class SteppedBook:
     """numbers of the impact"""
     slope: Any
     """log move per index unit by which the feedback is reported"""
-    fee_rate: Any
     flow: Any = ()
     """numbers of the order flow"""
     level: Any = ()
@@ -162,9 +170,7 @@ def stepped(
             price.
 
     Returns:
-        The new state, log price [P], feedback [P], status [P], and flows [5, P]: the net trade of all groups,
-        and the demand for hedges from moves of the price (gamma), from the passing of time (charm), from new
-        positions (information) and from vols that move with the price (vanna).
+        The new state, log price, feedback, status, [P] each, and of `FLOWS` those that the run has, [P] each.
     """
     options = _options(stepper, book, state, last, orders, push)
     known, shares = state.known_delta + options.opened, _shares(book, last.shape[0])
@@ -180,12 +186,12 @@ def stepped(
     x, status, done, halts = _clear(stepper, book, state.halts, trades, last, price, waiting)
     total, hedged = jnp.sum(done, axis=0), jnp.sum(shares, axis=0)
     demands = _demands(book, options, known, last, x)
-    flows = jnp.stack([total, *(hedged * demand for demand in demands)])
+    flows = {k: total if k == "net" else hedged * demands[k] for k in followed_flows(stepper, book)}
     left_over = options.settled(x)
     x = jax.lax.cond(book.settles, _at_strike, lambda x, _: x, x, book.strikes)
-    ledger = post(state.ledger, done, last, price, x, book.fee_rate)
+    ledger = post(state.ledger, done, price, x)
     if not unwind:
-        ledger = hand_over(ledger, shares * left_over, jnp.exp(x))
+        ledger = hand_over(ledger, shares * left_over)
     living, rate = jax.jvp(options.rows.living, (x,), (jnp.ones_like(x),))
     feedback = jnp.where(book.settles, 0.0, book.slope * hedged * rate)
     inventory = options.inventory
@@ -195,6 +201,15 @@ def stepped(
     hedged_delta = living + left_over if unwind else living
     new = SteppedState(ledger, moved, hedged_delta, inventory, options.level, halts)
     return new, x, feedback, status, flows
+
+
+def followed_flows(stepper: Stepper, book: SteppedBook) -> tuple[str, ...]:
+    """Those of `FLOWS` that such a run can have."""
+    flow, moves = (
+        stepper.demand is not None,
+        getattr(book.rows, "still", None) is not None or bool(book.level),
+    )
+    return ("net", "gamma", "charm", *(("information",) * flow), *(("vanna",) * moves))
 
 
 class _Options(NamedTuple):
@@ -306,15 +321,20 @@ def _clear(
     return x, status, jnp.where(valid, done, 0.0), halts
 
 
-def _demands(book: SteppedBook, options: _Options, known: Any, last: Any, x: Any) -> tuple[Any, ...]:
-    """Hedges asked for by gamma, charm, new options and vanna, index units, [P] each."""
+def _demands(book: SteppedBook, options: _Options, known: Any, last: Any, x: Any) -> dict[str, Any]:
+    """Hedges asked for, by reason, index units, [P] each."""
     standing, by_surface = options.delta(last), 0.0
     if (still := getattr(book.rows, "still", None)) is not None:
         row = (book.rows.delta[1], book.rows.slope[1])
         by_surface = vanna_demand(book.rows.nodes, row, still, last, x)
     # The level moves at the last price, the surface with the price.
     gamma = standing - options.delta(x) - by_surface
-    return gamma, known - standing - options.by_level, -options.opened, options.by_level + by_surface
+    return {
+        "gamma": gamma,
+        "charm": known - standing - options.by_level,
+        "information": -options.opened,
+        "vanna": options.by_level + by_surface,
+    }
 
 
 def _advance(book: SteppedBook):

@@ -20,7 +20,6 @@ from gammawall.sim.schedule import Schedule
 from gammawall.sim.stepped import SteppedBook, add_edges, settle_edges
 from gammawall.sim.table import SETTLE, HedgeTable, still_potential
 from gammawall.sim.types import Market
-from gammawall.surfaces.units import ONE_BP
 
 __all__ = ["MOST_LINES", "stepped_market", "still_rows", "sums_lines"]
 
@@ -68,7 +67,6 @@ def stepped_market(
             groups=[p[k] for p in policies],
             impact=force[k],
             slope=(np.float64(impact.log_per_usd * market.spot), None)[k],
-            fee_rate=(np.float64(market.fee_bp * ONE_BP), None)[k],
             flow=({**same, **dict.fromkeys(each)}, {**dict.fromkeys(same), **each})[k],
             level=(dict.fromkeys(moving), moving)[k],
             halts=_part(halts, ("levels", "minutes"), keep=k == 0),

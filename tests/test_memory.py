@@ -1,13 +1,19 @@
-"""Ten million paths in less than a gigabyte: of each path only its close is kept, hedged and not."""
+"""Ten million paths in less than a gigabyte, of each of which only the closes are kept; many shapes in one
+process, which keeps few compiled programs."""
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
+
+from gammawall.sim import shard
+from tests.sim_runs import make_book, run
 
 CHILD = """
 import json, sys, time
@@ -47,3 +53,21 @@ def test_ten_million_paths_in_bounded_memory():
     assert ten["mib"] < 1200.0
     assert ten["stderr"] == pytest.approx(one["stderr"] / 10.0**0.5, rel=0.02)
     assert abs(ten["pin"] - one["pin"]) < 4.0 * one["stderr"]
+
+
+def kept_programs() -> int:
+    gc.collect()
+    programs = jax.devices()[0].client.live_executables()
+    return sum(program.hlo_modules()[0].name == "jit_block" for program in programs)
+
+
+@pytest.mark.slow
+def test_programs_of_earlier_shapes_are_let_go(monkeypatch):
+    """A service that runs day after day would otherwise crash at some hundred different shapes."""
+    monkeypatch.setattr(shard, "_MOST_COMPILED", 2)
+    closes = []
+    for steps in (3, 4, 5, 3):
+        closes.append(run(make_book(1000.0), paths=1024, steps=steps).close)
+        assert kept_programs() <= 2
+    # The first one is compiled anew and gives the same.
+    assert (closes[0] == closes[3]).all()

@@ -318,7 +318,7 @@ def test_an_unwritable_folder_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
             raise OSError(28, "No space left on device")
         real(handle)
 
-    monkeypatch.setattr("gammawall.sim.checkpoint.os.fsync", full)
+    monkeypatch.setattr("gammawall.sim.files.os.fsync", full)
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); free some space"):
         run(block_paths=4096, checkpoint=tmp_path / "full", workers=1)
     assert all(not name.endswith(".partial") for name in contents(tmp_path / "full"))
