@@ -25,16 +25,17 @@ class CLimit:
         if compiler is None:
             self.why_not = "no C compiler on this machine"
             return
-        self._folder = tempfile.TemporaryDirectory()
         self._libraries = {}
-        for name in ("greeks", "paths"):
-            target = Path(self._folder.name) / f"{name}.so"
-            command = [compiler, *_FLAGS, str(_SOURCES / f"{name}.c"), "-o", str(target), "-lm"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                self.why_not = f"the C compiler failed: {done.stderr.splitlines()[0] if done.stderr else '?'}"
-                return
-            self._libraries[name] = ctypes.CDLL(str(target))
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            for name in ("greeks", "paths"):
+                target = Path(folder) / f"{name}.so"
+                command = [compiler, *_FLAGS, str(_SOURCES / f"{name}.c"), "-o", str(target), "-lm"]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    complaint = done.stderr.splitlines()[0] if done.stderr else "?"
+                    self.why_not = f"the C compiler failed: {complaint}"
+                    return
+                self._libraries[name] = ctypes.CDLL(str(target))
 
     @property
     def available(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from functools import partial
 
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from climit import CLimit
-from measure import Line, timed
+from measure import Line, repeated, timed
 
 from gammawall import sim
 from gammawall.sim.exact import prepare_positions
@@ -22,11 +23,17 @@ from gammawall.surfaces.implied import implied_vol
 
 __all__ = [
     "ELEVEN",
+    "GPU_PATHS",
+    "array_bytes",
     "contracts",
+    "exposure_book",
     "exposure_lines",
+    "fixed_rows",
     "flat_book",
     "greek_lines",
     "path_lines",
+    "same_greeks",
+    "same_law",
     "some_greeks",
     "vol_lines",
 ]
@@ -45,6 +52,9 @@ ELEVEN = (
     "dual_gamma",
 )
 """The outputs of the C loop."""
+
+GPU_PATHS = 2**20
+"""Enough to keep a GPU busy."""
 
 
 @partial(jax.jit, static_argnames="names")
@@ -79,30 +89,38 @@ def greek_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
             with jax.enable_x64(dtype == np.float64):
                 given = [jnp.asarray(c) for c in columns]
                 for outputs, names in sets.items():
-                    first, seconds, spread = timed(lambda g=given, n=names: some_greeks(*g, names=n))
-                    yield Line(
+                    yield Line.of(
                         f"greeks, {outputs} outputs, {count:,}, {np.dtype(dtype).name}",
-                        seconds,
-                        spread,
+                        timed(lambda g=given, n=names: some_greeks(*g, names=n)),
                         count,
                         "contract",
-                        first - seconds,
-                        c_ns if outputs == 11 else None,
-                        "C loop",
+                        limit_ns=c_ns if outputs == 11 else None,
+                        limit="C loop",
+                        bytes=count * array_bytes(dtype, outputs),
                     )
+
+
+def array_bytes(dtype: type, outputs: int) -> int:
+    """Bytes of one contract: five numbers and a flag in, the greeks out."""
+    return (5 + outputs) * np.dtype(dtype).itemsize + 1
 
 
 def _c_greeks(limit: CLimit, columns: list[np.ndarray]) -> float:
     *numbers, is_call = columns
     sign = np.where(is_call, 1.0, -1.0).astype(numbers[0].dtype)
     out = np.empty((11, sign.size), numbers[0].dtype)
-    _, seconds, _ = timed(lambda: limit.greeks([*numbers, sign], out))
+    seconds = timed(lambda: limit.greeks([*numbers, sign], out)).seconds
+    same_greeks("the C loop", out, columns)
+    return 1e9 * seconds / sign.size
+
+
+def same_greeks(peer: str, out: np.ndarray, columns: list[np.ndarray]) -> None:
+    """Stop unless a peer's eleven greeks [11, n] are ours."""
     with jax.enable_x64(out.dtype == np.float64):
         same = np.asarray(some_greeks(*map(jnp.asarray, columns), names=ELEVEN))
     scale = np.abs(same).max(axis=1, keepdims=True)
     if not np.allclose(out / scale, same / scale, rtol=0.0, atol=1e-9 if out.dtype == np.float64 else 1e-4):
-        raise SystemExit("the C loop and the kernel disagree: the comparison would be of different work")
-    return 1e9 * seconds / sign.size
+        raise SystemExit(f"{peer} and the kernel disagree: the comparison would be of different work")
 
 
 def vol_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
@@ -110,10 +128,10 @@ def vol_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
     for count in (10_000, 200_000):
         forward, strike, expiry, vol, rate, is_call = contracts(count)
         price = black_price(forward, strike, expiry, vol, rate, is_call=is_call)
-        first, seconds, spread = timed(
+        timing = timed(
             lambda a=(price, forward, strike, expiry, rate), c=is_call: implied_vol(*a, is_call=c).vol
         )
-        yield Line(f"implied vol, {count:,}, float64", seconds, spread, count, "vol", first - seconds)
+        yield Line.of(f"implied vol, {count:,}, float64", timing, count, "vol")
 
 
 def _book(count: int, same_day: int) -> Book:
@@ -132,9 +150,14 @@ def _book(count: int, same_day: int) -> Book:
 
 def exposure_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
     """GEX of a 24,000-contract book over 1,000 spots."""
-    book, spots = _book(24_000, 400), np.linspace(6000.0, 8000.0, 1000)
-    first, seconds, spread = timed(lambda: gex_at(book, spots), least_runs=5)
-    yield Line("GEX profile, 24,000 contracts × 1,000 spots", seconds, spread, 24e6, "gamma", first - seconds)
+    book, spots = exposure_book()
+    timing = timed(lambda: gex_at(book, spots), least_runs=5)
+    yield Line.of("GEX profile, 24,000 contracts × 1,000 spots", timing, 24e6, "gamma")
+
+
+def exposure_book() -> tuple[Book, np.ndarray]:
+    """24,000 contracts and 1,000 spots."""
+    return _book(24_000, 400), np.linspace(6000.0, 8000.0, 1000)
 
 
 def flat_book() -> tuple[Book, sim.Market]:
@@ -151,10 +174,18 @@ def flat_book() -> tuple[Book, sim.Market]:
 
 
 def path_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
-    """Path-steps of a fixed book on all cores, and its tables."""
-    book, market = flat_book()
-    count, steps = 16_384 if quick else 98_304, 390
-    config = sim.SimConfig(paths=count, steps=steps, keep_paths=0)
+    """Path-steps of a fixed book on all cores, and its tables; on a GPU also of as many paths as it wants."""
+    steps = 390
+    config = sim.SimConfig(paths=16_384 if quick else 98_304, steps=steps, keep_paths=0)
+    yield _path_line(limit, config)
+    if jax.default_backend() == "gpu":
+        wide = dataclasses.replace(config, paths=GPU_PATHS, block_paths=GPU_PATHS // 4)
+        yield _path_line(limit, wide)
+    yield from _table_lines(flat_book()[1], steps, quick)
+
+
+def _path_line(limit: CLimit, config: sim.SimConfig) -> Line:
+    (book, market), count, steps = flat_book(), config.paths, config.steps
 
     def run() -> float:
         found = sim.simulate(
@@ -162,21 +193,10 @@ def path_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
         )
         return found.timing["run_s"]
 
-    run()
-    taken = [run() for _ in range(10)]
-    low, median, high = np.quantile(taken, [0.25, 0.5, 0.75])
+    timing = repeated(run, 10)
     c_ns = _c_paths(limit, book, market, count, steps) if limit.available else None
-    yield Line(
-        f"path-steps, one strike, {count:,} × {steps}",
-        float(median),
-        float((high - low) / (2 * median)),
-        count * steps,
-        "path-step",
-        None,
-        c_ns,
-        "C loop",
-    )
-    yield from _table_lines(market, steps, quick)
+    name = f"path-steps, one strike, {count:,} × {steps}"
+    return Line.of(name, timing, count * steps, "path-step", limit_ns=c_ns, limit="C loop")
 
 
 def _table_lines(market: sim.Market, steps: int, quick: bool) -> Iterator[Line]:
@@ -184,19 +204,17 @@ def _table_lines(market: sim.Market, steps: int, quick: bool) -> Iterator[Line]:
     reach = sim.GBM(0.12).log_range(schedule, 7000.0)
     for count in (1_000, 24_000):
         positions = prepare_positions(_book(count, count // 50), market, schedule)
-        first, seconds, spread = timed(
+        timing = timed(
             lambda p=positions: (
                 build_table(p, schedule, float(np.log(7000.0)), reach, 2.1e-9, sim.SimConfig()).inverse
             ),
             least_runs=3,
         )
-        work = count * steps
-        yield Line(
-            f"tables, {count:,} contracts × {steps}", seconds, spread, work, "contract-step", first - seconds
-        )
+        yield Line.of(f"tables, {count:,} contracts × {steps}", timing, count * steps, "contract-step")
 
 
-def _c_paths(limit: CLimit, book: Book, market: sim.Market, count: int, steps: int) -> float:
+def fixed_rows(book: Book, market: sim.Market, steps: int) -> tuple[np.ndarray, tuple[float, ...]]:
+    """What the loops of c/paths.c take: cubics [steps, cells, 4], and the seven numbers of `CLimit.paths`."""
     schedule = make_schedule(market, steps)
     positions = prepare_positions(book, market, schedule)
     c, v, reach = 3e-13 * 7000.0, 0.12 / np.sqrt(252), sim.GBM(0.12).log_range(schedule, 7000.0)
@@ -211,9 +229,20 @@ def _c_paths(limit: CLimit, book: Book, market: sim.Market, count: int, steps: i
         c * float(table.start_delta),
         float(np.log(7000.0)),
     )
+    return rows, numbers
+
+
+def _c_paths(limit: CLimit, book: Book, market: sim.Market, count: int, steps: int) -> float:
+    rows, numbers = fixed_rows(book, market, steps)
     out = np.empty((count, 2))
-    _, seconds, _ = timed(lambda: limit.paths(count, rows, numbers, out))
-    # The same law: realised variance of the unhedged leg is σ²T, the hedged leg's below it.
-    if not (abs(out[:, 1].mean() / v**2 - 1.0) < 0.01 and out[:, 0].mean() < 0.8 * v**2):
-        raise SystemExit("the C paths do not follow the same law: the comparison would be of different work")
+    seconds = timed(lambda: limit.paths(count, rows, numbers, out)).seconds
+    same_law("the C loop", out)
     return 1e9 * seconds / (count * steps)
+
+
+def same_law(peer: str, out: np.ndarray) -> None:
+    """Stop unless a peer's realised variances [paths, 2] are of the flat book's law."""
+    variance = 0.12**2 / 252.0
+    # That of the unhedged leg is σ²T, the hedged leg's below it.
+    if not (abs(out[:, 1].mean() / variance - 1.0) < 0.01 and out[:, 0].mean() < 0.8 * variance):
+        raise SystemExit(f"{peer} does not follow the same law: the comparison would be of different work")

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jobs import contracts, some_greeks
-from measure import Line, timed
+from measure import Line, Timing, timed
 
 from gammawall.surfaces.implied import implied_vol
 
@@ -113,7 +113,7 @@ def _measure(
         bound = np.maximum(1e-13, 4.0 * floor)
         many = {key: np.resize(column, work) for key, column in points.items()}
         prices = np.resize(price, work)
-        _, seconds, spread = timed(lambda: solve(prices, many), least_runs=5)
+        timing = timed(lambda: solve(prices, many), least_runs=5)
     return VolRecord(
         name,
         library,
@@ -126,8 +126,8 @@ def _measure(
         int(np.sum(given & (error > WRONG) & (price > 1e-8 * points["forward"]))),
         int(np.sum(determined & ~given)),
         int(np.sum(error > 0.01)),
-        1e9 * seconds / work,
-        spread,
+        1e9 * timing.seconds / work,
+        timing.spread,
     )
 
 
@@ -220,16 +220,14 @@ def greek_peer_lines(*, quick: bool) -> Iterator[Line]:
     if (ql := optional("QuantLib")) is not None:
         rows["QuantLib"] = (_quantlib_greeks(ql), 2000)
     for library, (function, count) in rows.items():
-        found, (first, seconds, spread) = _timed_greeks(function, [c[:count] for c in columns])
+        found, timing = _timed_greeks(function, [c[:count] for c in columns])
         for name in ("delta", "gamma"):
             if not np.allclose(found[name], ours[name][:count], rtol=1e-7, atol=1e-12):
                 raise SystemExit(f"{library} and gammawall give different {name}: not the same work")
-        yield Line(f"5 greeks, {count:,}, {library}", seconds, spread, count, "contract", first - seconds)
+        yield Line.of(f"5 greeks, {count:,}, {library}", timing, count, "contract")
 
 
-def _timed_greeks(
-    function: Callable[..., Any], columns: list[np.ndarray]
-) -> tuple[Any, tuple[float, float, float]]:
+def _timed_greeks(function: Callable[..., Any], columns: list[np.ndarray]) -> tuple[Any, Timing]:
     return function(*columns), timed(lambda: list(function(*columns).values()), least_runs=5)
 
 

@@ -8,6 +8,7 @@ line is the median of repeated runs, compilation apart.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -22,6 +23,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 # The root is for tests/vol_points.py, the points that the tests and the comparison share.
 sys.path[:0] = [str(HERE), str(HERE.parent)]
+# Most of a GPU's memory for this process would leave none to the kernels of others and to fresh processes.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 try:
     import gammawall.surfaces  # noqa: F401
 except ImportError:
@@ -29,19 +32,18 @@ except ImportError:
     sys.path.insert(0, str(HERE.parent / "tests" / "_types"))
 
 from climit import CLimit  # noqa: E402
+from cuda_peers import cuda_lines  # noqa: E402
+from growth import growth_lines  # noqa: E402
 from jobs import exposure_lines, greek_lines, path_lines, vol_lines  # noqa: E402
 from measure import Line  # noqa: E402
+from memory import Peak, allocator, allocator_lines, memory_peaks  # noqa: E402
+from numpy_peers import numpy_lines  # noqa: E402
 from peers import HEADER, VolRecord, greek_peer_lines, missing_peers, vol_records  # noqa: E402
-from wholes import (  # noqa: E402
-    bandwidth_lines,
-    calibration_lines,
-    command_lines,
-    flow_lines,
-    growth_lines,
-)
+from wholes import bandwidth_lines, calibration_lines, command_lines, flow_lines  # noqa: E402
 
 JOBS = (
     greek_lines,
+    allocator_lines,
     bandwidth_lines,
     vol_lines,
     exposure_lines,
@@ -63,24 +65,37 @@ def main() -> None:
     limit = CLimit()
     if not limit.available:
         print(f"no C limit: {limit.why_not}")
+    # Medians beside other people's work say little: the record keeps how much of it there was.
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     earlier = _earlier(chosen.compare)
     lines: list[Line] = []
     for job in JOBS:
         for line in job(limit, quick=chosen.quick):
             lines.append(line)
-            print(_row(line, earlier), flush=True)
+            print(line.row(earlier), flush=True)
+    peaks = _peaks(quick=chosen.quick)
     vols = _beside_peers(lines, earlier, quick=chosen.quick)
     if chosen.json:
-        Path(chosen.json).write_text(json.dumps(_record(lines, vols), indent=1) + "\n", encoding="utf-8")
+        record = _record(lines, peaks, vols) | {"load_before": load}
+        Path(chosen.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _peaks(*, quick: bool) -> list[Peak]:
+    peaks: list[Peak] = []
+    for peak in memory_peaks(quick=quick):
+        peaks.append(peak)
+        print(peak.row(), flush=True)
+    return peaks
 
 
 def _beside_peers(lines: list[Line], earlier: dict[str, float], *, quick: bool) -> list[VolRecord]:
-    # Last: importing some of them changes jax's settings for the process.
+    # Last: importing some of the libraries changes jax's settings for the process.
     if missing := missing_peers():
         print(f"not compared with {', '.join(missing)}: not installed (pip install -e '.[bench]')")
-    for line in greek_peer_lines(quick=quick):
+    found = numpy_lines(lines, quick=quick), cuda_lines(lines, quick=quick), greek_peer_lines(quick=quick)
+    for line in itertools.chain(*found):
         lines.append(line)
-        print(_row(line, earlier), flush=True)
+        print(line.row(earlier), flush=True)
     print(HEADER)
     vols: list[VolRecord] = []
     for record in vol_records(quick=quick):
@@ -89,22 +104,13 @@ def _beside_peers(lines: list[Line], earlier: dict[str, float], *, quick: bool) 
     return vols
 
 
-def _row(line: Line, earlier: dict[str, float]) -> str:
-    text = f"{line.name:<52} {line.ns:9.2f} ns per {line.unit:<10} ± {line.spread:4.0%}"
-    if line.ratio is not None:
-        text += f"  {line.ratio:5.2f} × {line.limit} ({line.limit_ns:.2f} ns)"
-    if line.name in earlier:
-        text += f"  {line.ns / earlier[line.name]:.2f} × before"
-    return text
-
-
 def _earlier(path: str | None) -> dict[str, float]:
     if path is None:
         return {}
     return {line["name"]: line["ns"] for line in json.loads(Path(path).read_text(encoding="utf-8"))["lines"]}
 
 
-def _record(lines: list[Line], vols: list[VolRecord]) -> dict[str, Any]:
+def _record(lines: list[Line], peaks: list[Peak], vols: list[VolRecord]) -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -112,7 +118,9 @@ def _record(lines: list[Line], vols: list[VolRecord]) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "machine": platform.machine(),
         "versions": {"python": platform.python_version(), "jax": jax.__version__, "numpy": np.__version__},
+        "allocator": allocator(),
         "lines": [vars(line) | {"ns": line.ns, "ratio": line.ratio} for line in lines],
+        "peaks": [vars(peak) | {"ratio": peak.ratio} for peak in peaks],
         "implied_vols": [vars(record) for record in vols],
     }
 

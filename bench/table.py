@@ -15,20 +15,26 @@ def table(record: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     where = f"{record['device']}, {record['cores']} cores, {record['created'][:10]}"
     rows = [
-        f"{where}; {versions}. Median of repeated runs.",
+        f"{where}; {versions}. Median of repeated runs; the cores that were busy on average.",
         "",
-        "| job | time | beside |",
-        "|---|---|---|",
+        "| job | time | busy | beside |",
+        "|---|---|---|---|",
     ]
     for line in record["lines"]:
         took = f"{amount(line['ns'])} per {line['unit']}" if line["work"] > 1 else amount(line["ns"])
-        limit = f"{line['ratio']:.2f} × {line['limit']}" if line["ratio"] is not None else ""
-        rows.append(f"| {line['name']} | {took} | {limit} |")
+        busy = f"{line['cores']:.1f} cores" if line["cores"] is not None else ""
+        rows.append(f"| {line['name']} | {took} | {busy} | {_ratio(line)} |")
+    for peak in record["peaks"]:
+        rows.append(f"| {peak['name']} | {peak['bytes'] / 1e6:,.0f} MB | | {_ratio(peak)} |")
     for vol in record["implied_vols"]:
         found = f"worst error {vol['worst_over_bound']:.2g} × bound, {vol['silent']} wrong without a word"
         name = f"implied vol, {vol['points']} points, {vol['library']}"
-        rows.append(f"| {name} | {amount(vol['ns_per_vol'])} per vol | {found} |")
+        rows.append(f"| {name} | {amount(vol['ns_per_vol'])} per vol | | {found} |")
     return "\n".join(rows)
+
+
+def _ratio(measured: dict[str, Any]) -> str:
+    return "" if measured["ratio"] is None else f"{measured['ratio']:.2f} × {measured['limit']}"
 
 
 def amount(ns: float) -> str:

@@ -1,4 +1,4 @@
-"""Whole things: memory bandwidth and what is left of it, order flow, calibration, commands, growth."""
+"""Whole things: memory bandwidth and what is left of it, order flow, calibration, commands."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from climit import CLimit
-from jobs import ELEVEN, contracts, flat_book, some_greeks
-from measure import Line, timed
+from jobs import ELEVEN, GPU_PATHS, array_bytes, contracts, flat_book, some_greeks
+from measure import Line, Timing, cpu_seconds, repeated, timed
 
 from gammawall import sim
-from gammawall.surfaces.book import Book
 
-__all__ = ["bandwidth_lines", "calibration_lines", "command_lines", "flow_lines", "growth_lines"]
+__all__ = ["bandwidth_lines", "calibration_lines", "command_lines", "flow_lines"]
 
 
 def bandwidth_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
@@ -32,22 +31,33 @@ def bandwidth_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
         size = np.dtype(dtype).itemsize
         with jax.enable_x64(dtype == np.float64):
             source, copy = jnp.ones(count, dtype), jax.jit(lambda x: x + 1)
-            first, seconds, spread = timed(lambda c=copy, s=source: c(s))
-            moved = 2 * count * size
-            name = np.dtype(dtype).name
-            yield Line(f"device copy, {name}", seconds, spread, moved, "byte", first - seconds)
-            number = count // 8
+            moved, name = 2 * count * size, np.dtype(dtype).name
+            copied = Line.of(
+                f"device copy, {name}", timed(lambda c=copy, s=source: c(s)), moved, "byte", bytes=moved
+            )
+            yield copied
+            number, each = count // 8, array_bytes(dtype, len(ELEVEN))
             given = [jnp.asarray(c) for c in contracts(number, dtype)]
-            first, took, spread = timed(lambda g=given: some_greeks(*g, names=ELEVEN))
-            ideal = 1e9 * seconds / moved * ((5 + len(ELEVEN)) * size + 1)
-            label = f"greeks, 11 outputs, {number:,}, {name}, on the device"
-            yield Line(label, took, spread, number, "contract", first - took, ideal, "copy of their arrays")
+            yield Line.of(
+                f"greeks, 11 outputs, {number:,}, {name}, on the device",
+                timed(lambda g=given: some_greeks(*g, names=ELEVEN)),
+                number,
+                "contract",
+                limit_ns=copied.ns * each,
+                limit="copy of their arrays",
+                bytes=number * each,
+            )
 
 
 def flow_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
-    """Same-day order flow: inventories per strike and path."""
+    """Same-day order flow: inventories per strike and path; on a GPU also of as many paths as it wants."""
+    yield _flow_line(*((4096, 39, 31) if quick else (16_384, 390, 101)))
+    if jax.default_backend() == "gpu":
+        yield _flow_line(GPU_PATHS, 390, 31)
+
+
+def _flow_line(paths: int, steps: int, strikes: int) -> Line:
     book, market = flat_book()
-    paths, steps, strikes = (4096, 39, 31) if quick else (16_384, 390, 101)
     config = sim.SimConfig(paths=paths, steps=steps, keep_paths=0)
     flow = sim.ZeroDteFlow(0.12, contracts_per_day=2_000_000, strikes=strikes)
 
@@ -63,11 +73,8 @@ def flow_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
         )
         return found.timing["run_s"]
 
-    run()
-    taken = [run() for _ in range(3)]
-    median, spread = float(np.median(taken)), float(np.ptp(taken) / np.median(taken) / 2.0)
     name = f"order flow, {paths:,} × {steps} × {strikes} strikes"
-    yield Line(name, median, spread, paths * steps * strikes, "strike-step")
+    return Line.of(name, repeated(run, 3), paths * steps * strikes, "strike-step")
 
 
 def calibration_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
@@ -80,8 +87,8 @@ def calibration_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
 
     chain = make_chain()
     for model in ("essvi",) if quick else ("essvi", "svi"):
-        first, seconds, spread = timed(lambda m=model: fit_surface(chain, m).surface, least_runs=3)
-        yield Line(f"fit, {model}", seconds, spread, len(chain.quotes), "quote", first - seconds)
+        timing = timed(lambda m=model: fit_surface(chain, m).surface, least_runs=3)
+        yield Line.of(f"fit, {model}", timing, len(chain.quotes), "quote")
 
 
 def command_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
@@ -100,55 +107,11 @@ def command_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
         ):
             taken = []
             for _ in range(1 if more == {} and quick else 3):
-                began = time.perf_counter()
+                began, busy = time.perf_counter(), cpu_seconds()
                 subprocess.run(words, env={**os.environ, **more}, capture_output=True, check=True)
-                taken.append(time.perf_counter() - began)
-            seconds = min(taken) if more else float(np.median(taken))
-            yield Line(name, seconds, float(np.ptp(taken) / seconds / 2.0), 1, "command")
-
-
-def growth_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
-    """A fixed-book run with twice the paths, and with twice and twenty times the contracts."""
-    market = flat_book()[1]
-    base = 8192 if quick else 65_536
-    cases = {"paths": (base, 1000), "twice the paths": (2 * base, 1000)}
-    cases |= {"twice the contracts": (base, 2000), "twenty times the contracts": (base, 20_000)}
-    one = 0.0
-    for name, (paths, count) in cases.items():
-        seconds, spread = _run(_book(count), market, paths)
-        one = one or seconds
-        limit_ns, what = (None, "") if name == "paths" else (1e9 * one, "the first")
-        yield Line(
-            f"growth, {paths:,} paths × 78, {count:,} contracts",
-            seconds,
-            spread,
-            1,
-            "run",
-            None,
-            limit_ns,
-            what,
-        )
-
-
-def _book(count: int) -> Book:
-    rng = np.random.default_rng(3)
-    return Book.from_positions(
-        contracts=rng.integers(1, 50, count),
-        strike=np.round(rng.uniform(6500.0, 7500.0, count) / 5.0) * 5.0,
-        expiry=np.where(np.arange(count) < count // 20, "2026-01-28T16:00", "2026-02-20T16:00"),
-        vol=0.12,
-        is_call=rng.random(count) < 0.5,
-        spot=7000.0,
-        as_of="2026-01-28T09:30",
-    )
-
-
-def _run(book: Book, market: sim.Market, paths: int) -> tuple[float, float]:
-    config = sim.SimConfig(paths=paths, steps=78, keep_paths=0)
-    taken = []
-    for _ in range(4):
-        found = sim.simulate(
-            book, market=market, dynamics=sim.GBM(0.12), impact=sim.LinearImpact(0.3), config=config, seed=1
-        )
-        taken.append(found.timing["run_s"])
-    return float(np.median(taken[1:])), float(np.ptp(taken[1:]) / np.median(taken[1:]) / 2.0)
+                seconds = time.perf_counter() - began
+                taken.append((seconds, (cpu_seconds() - busy) / seconds))
+            taken.sort()
+            seconds, cores = taken[0 if more else len(taken) // 2]
+            spread = (taken[-1][0] - taken[0][0]) / seconds / 2.0
+            yield Line.of(name, Timing(seconds, spread, cores), 1, "command")
