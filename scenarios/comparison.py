@@ -14,7 +14,7 @@ import pandas as pd
 from gammawall.scenarios.drawing import real
 from gammawall.scenarios.limits import read_limited
 from gammawall.scenarios.record import at, entries, leaves, mapping, metric_entry
-from gammawall.scenarios.results import MOST_BYTES, Result, read_json
+from gammawall.scenarios.results import MOST_BYTES, Result, read_record
 from gammawall.scenarios.verdict import metric_phrase
 from gammawall.scenarios.wording import format_estimate, format_gap, leaf_text
 from gammawall.surfaces.errors import InputError
@@ -97,7 +97,7 @@ def read_result(source: Result | str | os.PathLike[str]) -> Result:
     """A result from its folder, or from the record alone, which then has no arrays.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or of a newer format.
     """
     if isinstance(source, Result):
         return _checked(source, "the result")
@@ -107,9 +107,11 @@ def read_result(source: Result | str | os.PathLike[str]) -> Result:
     return _checked(Result.open(path) if path.is_dir() else Result(_record(path), {}), path)
 
 
-def _record(path: Path) -> Any:
+def _record(path: Path) -> dict[str, Any]:
     try:
-        return read_json(read_limited(path, MOST_BYTES))
+        return read_record(read_limited(path, MOST_BYTES), path)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
@@ -118,7 +120,7 @@ def _record(path: Path) -> Any:
 
 
 def _checked(result: Result, source: object) -> Result:
-    if not isinstance(result.document, dict) or not entries(result.document, "metrics"):
+    if not entries(result.document, "metrics"):
         raise InputError(f"{source} is no record of a run: it has no metrics")
     return result
 

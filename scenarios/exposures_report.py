@@ -114,8 +114,8 @@ def _levels_table(book: Book) -> Table:
     rows = [
         [
             str(name).replace("_", " "),
-            level_text(r["median"]),
-            f"{level_text(r['low'])} – {level_text(r['high'])}",
+            level_text(r["median_points"]),
+            f"{level_text(r['low_points'])} – {level_text(r['high_points'])}",
             f"{r['found']:.0%}",
             "–" if np.isnan(r["agreement"]) else f"{r['agreement']:.0%}",
         ]

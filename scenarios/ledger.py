@@ -30,7 +30,7 @@ from gammawall.scenarios.claims import (
 )
 from gammawall.scenarios.export import csv_text
 from gammawall.scenarios.provenance import environment
-from gammawall.scenarios.results import REPORT, check_folder, to_json
+from gammawall.scenarios.results import FORMAT, REPORT, check_folder, to_json
 from gammawall.scenarios.schema import Scenario
 from gammawall.surfaces.errors import InputError
 
@@ -130,6 +130,7 @@ def judge_all(
         entries.append(_entry(found))
     counted = Counter(entry["verdict"] for entry in entries)
     return {
+        "format": FORMAT,
         "counts": {verdict: counted[verdict] for verdict in VERDICTS},
         "claims": entries,
         "turned_by_sign": [e["id"] for e in entries if _turned(e, "base", "sign")],
@@ -146,10 +147,14 @@ def judge_all(
 
 
 def ledger_frame(record: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per claim and setting."""
-    named = ("id", "scenario", "text", "metric", "measured", "holds", "threshold", "verdict")
+    """One row per claim and setting; ``unit`` is that of threshold, effect and stderr."""
+    named = ("id", "scenario", "text", "metric", "measured", "unit", "holds", "threshold", "verdict")
     rows = [
-        {name: claim[name] for name in named} | row for claim in record["claims"] for row in claim["rows"]
+        {name: claim[name] for name in named}
+        | ({"unit": "ratio"} if claim["measured"] == "ratio to baseline" else {})
+        | row
+        for claim in record["claims"]
+        for row in claim["rows"]
     ]
     numbers = ["threshold", "bp_per_usd_bn", "effect", "stderr", "capped", "jumped"]
     return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))

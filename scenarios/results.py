@@ -23,17 +23,21 @@ from gammawall.sim.files import sync, write_whole
 from gammawall.surfaces.errors import InputError
 
 __all__ = [
+    "FORMAT",
     "MOST_BYTES",
     "REPORT",
     "Result",
     "check_file",
     "check_folder",
-    "read_json",
+    "read_record",
     "to_json",
     "write_folder",
     "write_text",
 ]
 
+FORMAT = 1
+"""Of the records that runs, sweeps, ledgers and risks write, as ``format``. A change that this version would
+misread takes the next number; new keys do not. Records from before there was a number have none."""
 REPORT = "report.html"
 _DOCUMENT, _SERIES = "result.json", "series.npz"
 _FILES = frozenset({_DOCUMENT, _SERIES, REPORT})
@@ -84,17 +88,19 @@ class Result:
         """Read a folder that `save` wrote; one written before results had a digest is taken as it is.
 
         Raises:
-            InputError: it is not one, or it is damaged: by so much as one digit or byte of its numbers.
+            InputError: it is not one, or of a newer format, or it is damaged: by so much as one digit or byte
+                of its numbers.
         """
         source = Path(folder)
         try:
             text = read_limited(source / _DOCUMENT, MOST_BYTES)
-            document, series = read_json(text), _read_series(source / _SERIES)
-            if not isinstance(document, dict):
-                raise ValueError(f"{_DOCUMENT} holds no record")
+            document = read_record(text, source)
+            series = _read_series(source / _SERIES)
             told = series.pop(_DIGEST, None)
             if told is not None and str(told) != _digest(text, series):
                 raise ValueError(f"{_DOCUMENT} or {_SERIES} was altered since it was written")
+        except InputError:
+            raise
         except Exception as error:  # a damaged archive fails in many ways, and all mean the same
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(f"{source} is not a whole result folder: {reason}") from None
@@ -193,19 +199,35 @@ def to_json(value: Any) -> str:
     return json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_json(content: bytes) -> Any:
-    """What a JSON text holds.
+def read_record(content: bytes, source: object) -> dict[str, Any]:
+    """A record as `to_json` wrote it, of this format or an earlier one.
+
+    Args:
+        content: the JSON text.
+        source: where it is from, for the message.
 
     Raises:
-        ValueError: it is damaged, too deep, or holds half a character, which cannot be written again.
+        InputError: its format is newer.
+        ValueError: it is no record, damaged, too deep, or holds half a character, which cannot be written
+            again.
     """
     try:
-        value = json.loads(content)
+        record = json.loads(content)
         if _HALF.search(content):
-            json.dumps(value, ensure_ascii=False).encode()
+            json.dumps(record, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    return value
+    if not isinstance(record, dict):
+        raise ValueError("it holds no record")
+    number = record.get("format", FORMAT)
+    if type(number) is not int or number < 1:
+        raise ValueError(f"its format must be a whole number from 1 to {FORMAT}; got {number!r:.40}")
+    if number > FORMAT:
+        raise InputError(
+            f"{source} is a record of format {number}, and this version reads formats up to {FORMAT}: "
+            "upgrade gammawall to the version that wrote it, or a later one"
+        )
+    return record
 
 
 def _swap(fresh: Path, target: Path) -> None:

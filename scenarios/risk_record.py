@@ -13,7 +13,7 @@ import pandas as pd
 
 from gammawall.scenarios.files import load
 from gammawall.scenarios.portfolio_file import read_portfolio
-from gammawall.scenarios.results import REPORT, check_folder, to_json, write_folder
+from gammawall.scenarios.results import FORMAT, REPORT, check_folder, to_json, write_folder
 from gammawall.scenarios.runner import provenance
 from gammawall.scenarios.schema import Scenario
 from gammawall.sim import Portfolio, PortfolioRisk, portfolio_pnl
@@ -84,6 +84,7 @@ def risk_record(found: PortfolioRisk, scenario: Scenario, name: str, began: floa
         for leg, pnl in (("feedback", found.pnl_usd), ("no_feedback", found.no_feedback_pnl_usd))
     }
     return {
+        "format": FORMAT,
         "portfolio": name,
         "scenario": scenario.name,
         "story": scenario.part.story,

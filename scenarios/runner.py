@@ -16,7 +16,7 @@ from scipy.special import ndtr
 from gammawall.scenarios.exposed import exposure_record
 from gammawall.scenarios.files import load
 from gammawall.scenarios.provenance import environment
-from gammawall.scenarios.results import Result, check_folder
+from gammawall.scenarios.results import FORMAT, Result, check_folder
 from gammawall.scenarios.schema import Scenario
 from gammawall.sim import GBM, SimResult, simulate
 from gammawall.sim.schedule import make_schedule
@@ -60,6 +60,7 @@ def run(
     resolved = scenario.resolved()
     exposed = exposures(scenario.book)
     document = {
+        "format": FORMAT,
         "scenario": scenario.name,
         "story": scenario.part.story,
         "provenance": provenance(scenario),

@@ -17,7 +17,7 @@ from gammawall.scenarios.build import build
 from gammawall.scenarios.cells import CellStore, Record, run_cell, write_bytes
 from gammawall.scenarios.files import load
 from gammawall.scenarios.provenance import environment
-from gammawall.scenarios.results import REPORT, check_file, to_json
+from gammawall.scenarios.results import FORMAT, REPORT, check_file, to_json
 from gammawall.scenarios.schema import Scenario
 from gammawall.scenarios.sweep_grid import Cell, Grid, check_cells, check_grid, value_text
 from gammawall.surfaces.errors import InputError
@@ -59,6 +59,7 @@ class Sweep:
         attributes: dict[str, Any] = {str(k): v for k, v in self.frame.attrs.items()}
         this: Any = self  # the checker takes the two names of this module for two classes
         return {
+            "format": FORMAT,
             "scenario": self.scenario.name,
             "finding": finding(this),
             "grid": self.grid,

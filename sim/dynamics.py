@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from jax import Array
 
 from gammawall.sim.schedule import Schedule
-from gammawall.sim.types import check_number
+from gammawall.sim.types import Instant, check_number
 from gammawall.surfaces.book import new_york
 from gammawall.surfaces.errors import InputError
 
@@ -80,6 +80,10 @@ class Catalyst:
     when: pd.Timestamp
     mean: float = 0.0
     std: float = 0.0
+
+    if TYPE_CHECKING:
+
+        def __init__(self, when: Instant, mean: float = 0.0, std: float = 0.0) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "when", new_york(self.when, "when"))

@@ -118,7 +118,7 @@ class BlockSums:
     """index units of the order flow that lay beyond its strikes, [tiles]"""
     close: Any
     """log price, [2, P], and the fundamental price it came from in row 1; below them the same two rows for
-    each snapshot"""
+    each snapshot; last, where the level of the vols moves at random, its logarithm"""
     kept: Any
     """log prices of the first paths of the block, [N + 1, 2, keep]"""
 
@@ -195,7 +195,9 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
     traded = jnp.stack([flows[..., followed.index(k)] if k in followed else none for k in FLOWS], axis=-1)
     _, market, state, paid, counts, taken = carry
     sums = _sums(given, plan, market, state, paid, counts, valid, (squared, traded, kept))
-    return dataclasses.replace(sums, close=jnp.concatenate([sums.close, *taken])) if taken else sums
+    level = getattr(market, "level", ())
+    rows = [sums.close, *taken, *([] if isinstance(level, tuple) else [level[None]])]
+    return dataclasses.replace(sums, close=jnp.concatenate(rows))
 
 
 def _shocks(given: Given, paths: Any, steps: int, plan: Plan) -> Any:

@@ -86,8 +86,8 @@ def portfolio_pnl(
         portfolio: positions, or a table of them, see `Portfolio.from_frame`.
         book: dealers' positions, which feed back on the price.
         market: as for `simulate`.
-        motion: how vols move with the price, the portfolio's as well as the dealers'; sticky strike when not
-            given. The smile that moves is the dealers' where they have options of an expiry.
+        motion: how vols move with the price or at random, the portfolio's as well as the dealers'; sticky
+            strike when not given. The smile that moves is the dealers' where they have options of an expiry.
         config: as for `simulate`.
         rate: continuous, per year, for discounting and forwards of expiries at which the dealers hold
             nothing; elsewhere theirs are taken.
@@ -98,36 +98,33 @@ def portfolio_pnl(
 
     Raises:
         InputError: as `simulate` does; a position that has expired or has no vol; a level that the paths
-            cannot show; a random level of vols, which is not kept per path.
+            cannot show.
     """
     config, levels = config or SimConfig(), tuple(sorted(levels))
     check_levels(levels, config.paths)
-    if isinstance(motion, StochasticLevel):
-        raise InputError(
-            "a surface whose level moves at random (stochastic_level) is not kept path by path, so that the "
-            "portfolio cannot be marked with it: choose sticky_strike, sticky_moneyness or spot_vol_beta"
-        )
     if isinstance(worst, bool) or int(worst) != worst or not 0 <= worst <= config.paths:
         raise InputError(f"worst must be a whole number from 0 to the number of paths; got {worst!r}")
     held = portfolio if isinstance(portfolio, Portfolio) else Portfolio.from_frame(portfolio)
     notes = _notes(held, market, vol_pct, motion, book)
     held = _marked(held, vol_pct)
-    repricing = Repricing(held, market, rate, motion or StickyStrike(), book)
+    by_price = StickyStrike() if motion is None or isinstance(motion, StochasticLevel) else motion
+    repricing = Repricing(held, market, rate, by_price, book)
     instants = tuple(repricing.settlements)
     found = simulate(book, market=market, motion=motion, config=config, snapshots=instants, **run)
     prices = [
         np.concatenate([found.snapshots[:, leg], close[None]])
         for leg, close in enumerate((found.close, found.baseline_close))
     ]
-    (hedged, error), (unhedged, other) = (repricing.pnl(p) for p in prices)
+    scale = found.close_vol_factor
+    (hedged, error), (unhedged, other) = (repricing.pnl(p, scale) for p in prices)
     pnl = [hedged, unhedged]
     if error or other:
         notes += (f"P&L is interpolated in price: at most USD {max(error, other):.2g} off on any path.",)
     tails = [[tail(leg, level) for leg in pnl] for level in levels]
     return PortfolioRisk(
         summary=_summary(pnl, tails, config),
-        positions=_positions(repricing, prices, tails[-1], config),
-        worst_paths=_worst_paths(repricing, prices[0], pnl[0], worst),
+        positions=_positions(repricing, prices, scale, tails[-1], config),
+        worst_paths=_worst_paths(repricing, prices[0], pnl[0], worst, scale),
         ladder=stress_ladder(repricing),
         pnl_usd=pnl[0],
         no_feedback_pnl_usd=pnl[1],
@@ -193,7 +190,11 @@ def _row(
 
 
 def _positions(
-    repricing: Repricing, prices: list[np.ndarray], tails: list[Tail], config: SimConfig
+    repricing: Repricing,
+    prices: list[np.ndarray],
+    scale: np.ndarray | None,
+    tails: list[Tail],
+    config: SimConfig,
 ) -> pd.DataFrame:
     p, greeks = repricing.portfolio, repricing.greeks
     frame = p.frame()
@@ -204,42 +205,46 @@ def _positions(
     frame["gamma_usd_per_point2"] = greeks.gamma
     frame["vega_usd_per_vol_point"] = 0.01 * greeks.vega
     for leg, price, beyond in zip(_LEGS, prices, tails, strict=True):
-        parts, errors = _components(repricing, price, beyond, config)
+        parts, errors = _components(repricing, price, scale, beyond, config)
         frame[f"es_{leg}_usd"], frame[f"es_{leg}_stderr_usd"] = parts, errors
     return frame
 
 
 def _components(
-    repricing: Repricing, prices: np.ndarray, beyond: Tail, config: SimConfig
+    repricing: Repricing, prices: np.ndarray, scale: np.ndarray | None, beyond: Tail, config: SimConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each position's part of ES and its standard error, USD, [n]."""
+    at = [(prices[:, p], None if scale is None else scale[p]) for p in (beyond.rows, beyond.near)]
     size, paths = len(repricing.portfolio), prices.shape[1]
     parts, errors = np.zeros(size), np.zeros(size)
     together = max(_TOGETHER // paths, 1)
     for first in range(0, size, together):
         rows = np.arange(first, min(first + together, size))
-        loss = -repricing.position_pnl(rows, prices[:, beyond.rows])
+        loss, middle = (-repricing.position_pnl(rows, *ends) for ends in at)
         parts[rows] = (loss * beyond.weights).sum(axis=1)
-        middle = -repricing.position_pnl(rows, prices[:, beyond.near]).mean(axis=1, keepdims=True)
+        middle = middle.mean(axis=1, keepdims=True)
         influence = np.zeros((rows.size, paths))
         influence[:, beyond.rows[beyond.beyond]] = (loss - middle)[:, beyond.beyond] / (1.0 - beyond.level)
         errors[rows] = stderr_of_mean(influence, config)
     return parts, errors
 
 
-def _worst_paths(repricing: Repricing, prices: np.ndarray, pnl: np.ndarray, worst: int) -> pd.DataFrame:
+def _worst_paths(
+    repricing: Repricing, prices: np.ndarray, pnl: np.ndarray, worst: int, scale: np.ndarray | None = None
+) -> pd.DataFrame:
     """The worst paths by the greeks of the start: Σ Δ dS + ½ Γ dS² + vega dσ + vanna dS dσ + θ dt + residual,
     with each position's own dS, to the close or to its settlement."""
     paths = np.argsort(pnl, kind="stable")[:worst]
     at, greeks, every = prices[:, paths], repricing.greeks, np.arange(len(repricing.portfolio))
     terms = {name: np.zeros(paths.size) for name in ("delta", "gamma", "vol", "vanna", "time")}
+    scale = None if scale is None else scale[paths]
     together = max(_TOGETHER // max(paths.size, 1), 1)
     for first in range(0, every.size, together):
         rows = every[first : first + together]
         own = at[repricing.price_row[rows]]
         move = own - repricing.market.spot
         vol = repricing.portfolio.vol[rows, None]
-        factor = repricing.vol_factor(rows, at[-1])
+        factor = repricing.vol_factor(rows, at[-1], scale)
         change = np.where(np.isnan(vol), 0.0, vol) * (factor - 1.0)
         column = lambda values, rows=rows: values[rows, None]  # noqa: E731
         terms["delta"] += (column(greeks.delta) * move).sum(axis=0)

@@ -9,6 +9,7 @@ of its instant; cash earns no interest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +19,7 @@ import pandas as pd
 
 from gammawall.sim.motion import Motion, StickyStrike
 from gammawall.sim.portfolio import Portfolio
-from gammawall.sim.types import Market
+from gammawall.sim.types import Instant, Market
 from gammawall.surfaces.black import black_greeks, price_and_greeks
 from gammawall.surfaces.book import Book, new_york
 from gammawall.surfaces.clock import calendar_years
@@ -185,31 +186,34 @@ class Repricing:
                 values[at, span] = np.asarray(found)[: at.size, : span.stop - begin]
         return values
 
-    def end_values(self, rows: np.ndarray, prices: np.ndarray) -> np.ndarray:
+    def end_values(self, rows: np.ndarray, prices: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
         """What each of some positions is worth at the close or was paid before it, index points per unit.
 
         Args:
             rows: which positions, [R].
             prices: index points at the settlements and at the close, [E + 1, P].
+            scale: by which all vols at the close are multiplied besides, [P]; 1 when not given.
 
         Returns:
             [R, P].
         """
         values, terms = np.empty((rows.size, prices.shape[1])), self._close_terms
         for row, chosen in _grouped(self.price_row[rows]):
-            values[chosen] = self._values_at_close(rows[chosen], prices[row], terms)
+            values[chosen] = self._values_at_close(rows[chosen], prices[row], terms, scale)
         return values
 
     @cached_property
     def _close_terms(self) -> Terms:
         return self.terms(self.market.close)
 
-    def _values_at_close(self, rows: np.ndarray, price: np.ndarray, terms: Terms) -> np.ndarray:
-        if isinstance(self.motion, StickyStrike):
+    def _values_at_close(
+        self, rows: np.ndarray, price: np.ndarray, terms: Terms, scale: np.ndarray | None
+    ) -> np.ndarray:
+        if isinstance(self.motion, StickyStrike) and scale is None:
             return self.unit_values(rows, price, terms)
-        return self.unit_values(rows, price, terms, self.vol_factor(rows, price))
+        return self.unit_values(rows, price, terms, self.vol_factor(rows, price, scale))
 
-    def vol_factor(self, rows: np.ndarray, price: np.ndarray) -> np.ndarray:
+    def vol_factor(self, rows: np.ndarray, price: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
         """Vol of some positions at other prices over their initial vol, [R, P]; 1 for what has no vol."""
         factor = np.ones((rows.size, price.size))
         moving = self._close_terms.total_vol[rows] > 0.0
@@ -220,6 +224,8 @@ class Repricing:
             own = rows[chosen]
             lines = np.log(self.portfolio.strike[own]), self.portfolio.vol[own]
             factor[chosen] = self.motion.factor(*lines, self._smiles[int(which)], move)[0]
+        if scale is not None:
+            factor[moving] *= scale
         return factor
 
     @cached_property
@@ -235,11 +241,14 @@ class Repricing:
             smiles[int(expiry.as_unit("ns").value)] = strikes, vol[first]
         return smiles
 
-    def pnl(self, prices: np.ndarray, most_values: float = _MOST_VALUES) -> tuple[np.ndarray, float]:
+    def pnl(
+        self, prices: np.ndarray, scale: np.ndarray | None = None, most_values: float = _MOST_VALUES
+    ) -> tuple[np.ndarray, float]:
         """P&L of the whole portfolio.
 
         Args:
             prices: as for `end_values`.
+            scale: likewise; there is no spline then.
             most_values: contracts that live beyond the close × prices above which their sum is taken from a
                 cubic spline through its values at 4,097 prices.
 
@@ -250,8 +259,8 @@ class Repricing:
 
         rows, units = self._merged
         live = self._close_terms.total_vol[rows] > 0.0
-        if live.sum() * prices.shape[1] <= most_values:
-            return self._summed(rows, units, prices), 0.0
+        if scale is not None or live.sum() * prices.shape[1] <= most_values:
+            return self._summed(rows, units, prices, scale), 0.0
         settled = self._summed(rows[~live], units[~live], prices)
         # Ends a little apart also where all prices are one.
         low, high = prices[-1].min() * (1.0 - 1e-6), prices[-1].max() * (1.0 + 1e-6)
@@ -260,15 +269,18 @@ class Repricing:
         spline = CubicSpline(fine[::2], exact[::2])
         return settled + spline(prices[-1]), float(np.abs(spline(fine[1::2]) - exact[1::2]).max())
 
-    def _summed(self, rows: np.ndarray, units: np.ndarray, prices: np.ndarray) -> np.ndarray:
+    def _summed(
+        self, rows: np.ndarray, units: np.ndarray, prices: np.ndarray, scale: np.ndarray | None = None
+    ) -> np.ndarray:
         """P&L of some positions with these units, USD, [P]."""
         start = self.start_values[rows]
         total = np.zeros(prices.shape[1])
         for begin in range(0, total.size, _PATHS):
             span = slice(begin, begin + _PATHS)
+            own = None if scale is None else scale[span]
             for first in range(0, rows.size, _LINES * 4):
                 part = slice(first, first + _LINES * 4)
-                gain = self.end_values(rows[part], prices[:, span]) - start[part, None]
+                gain = self.end_values(rows[part], prices[:, span], own) - start[part, None]
                 # One product after the other: the sum must not depend on a library's threads.
                 total[span] += (units[part, None] * gain).sum(axis=0)
         return total
@@ -281,9 +293,11 @@ class Repricing:
         _, rows, line = np.unique(keys, return_index=True, return_inverse=True)
         return rows, np.bincount(line.ravel(), weights=self.units, minlength=rows.size)
 
-    def position_pnl(self, rows: np.ndarray, prices: np.ndarray) -> np.ndarray:
-        """P&L of some positions, USD, [R, P]; prices as for `end_values`."""
-        gain = self.end_values(rows, prices) - self.start_values[rows, None]
+    def position_pnl(
+        self, rows: np.ndarray, prices: np.ndarray, scale: np.ndarray | None = None
+    ) -> np.ndarray:
+        """P&L of some positions, USD, [R, P]; prices and scale as for `end_values`."""
+        gain = self.end_values(rows, prices, scale) - self.start_values[rows, None]
         return self.units[rows, None] * gain
 
     @cached_property
@@ -318,7 +332,7 @@ def stress_ladder(
     repricing: Repricing,
     spot_moves_pct: tuple[float, ...] = (-10.0, -5.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 10.0),
     vol_moves_points: tuple[float, ...] = (-5.0, 0.0, 5.0, 10.0),
-    instants: tuple[pd.Timestamp, ...] | None = None,
+    instants: Sequence[Instant] | None = None,
 ) -> pd.DataFrame:
     """P&L of every combination of spot, vol and time, each by full repricing; no simulation is involved.
 

@@ -45,7 +45,8 @@ _TINY = 1e-30
 
 @dataclass(frozen=True)
 class Sensitivities:
-    """Derivatives of the metrics; standard errors are one sigma."""
+    """Derivatives of the metrics; standard errors are one sigma. ``attrs["units"]`` of every table holds the
+    unit of each metric."""
 
     metrics: pd.DataFrame
     """of each metric: value with smoothed edges, stderr, and value with sharp ones"""
@@ -55,11 +56,11 @@ class Sensitivities:
     parameters: pd.DataFrame
     """rows bp_per_usd_bn (per basis point per USD bn) and vol_point (of the driving vol)"""
     parameters_stderr: pd.DataFrame
-    exact_positions: pd.DataFrame | None
-    """probabilities with sharp edges, from the exact law of the close where there is one"""
-    exact_parameters: pd.DataFrame | None
     status: dict[str, Any]
     """share of paths with a jump and of capped ones, half width of the smoothed edges, and what follows"""
+    exact_positions: pd.DataFrame | None = None
+    """probabilities with sharp edges, from the exact law of the close where there is one"""
+    exact_parameters: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -202,13 +203,13 @@ def _differentiate(case: StaticCase, metrics: tuple[str, ...]) -> Sensitivities:
         tables[f"{key}_stderr"] = pd.DataFrame({name: pair[1] for name, pair in pairs.items()}, index)
     exact = _exact(case, run, metrics)
     values = {name: value(found, name, scales) for name in metrics}
-    return Sensitivities(
-        metrics=pd.DataFrame(values, index=["value", "stderr", "sharp"]).T,
-        **tables,
-        exact_positions=None if exact is None else exact.iloc[2:].set_axis(indices["positions"]),
-        exact_parameters=None if exact is None else exact.iloc[:2].set_axis(indices["parameters"]),
-        status=_status(found, case.smoothing),
-    )
+    tables["metrics"] = pd.DataFrame(values, index=["value", "stderr", "sharp"]).T
+    if exact is not None:
+        tables["exact_positions"] = exact.iloc[2:].set_axis(indices["positions"])
+        tables["exact_parameters"] = exact.iloc[:2].set_axis(indices["parameters"])
+    for table in tables.values():
+        table.attrs["units"] = {name: METRICS[name][0] for name in metrics}
+    return Sensitivities(**tables, status=_status(found, case.smoothing))
 
 
 def _status(found: Adjoint, smoothing: float) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class SimResult:
     measure: Measure
     snapshots: np.ndarray
     """prices at the instants asked for, ascending, with and without hedging, [E, 2, paths]"""
+    close_vol_factor: np.ndarray | None
+    """the hedger's vols at the close over the initial ones, [paths]; None where no level moves at random"""
 
     def __getitem__(self, name: str) -> Metric:
         for metric in self.metrics:
@@ -237,7 +239,8 @@ def _collect(
         },
         "close": close[0],
         "baseline_close": close[1],
-        "snapshots": close[2:].reshape(-1, 2, close.shape[1]),
+        "snapshots": close[2 : 2 + 2 * run.plan.snapshots].reshape(-1, 2, close.shape[1]),
+        "close_vol_factor": close[-1] if len(close) % 2 else None,
         "minutes": schedule.minutes,
         "sample_ends": schedule.minutes[marks + 1],
         "sample_paths": kept[:, 0].T,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,14 @@ from gammawall.surfaces.book import new_york
 from gammawall.surfaces.clock import VarianceClock
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["TILE", "Market", "Measure", "SimConfig", "check_number"]
+if TYPE_CHECKING:
+    from pandas.api.typing import NaTType
+
+__all__ = ["TILE", "Instant", "Market", "Measure", "SimConfig", "check_number"]
+
+Instant: TypeAlias = "str | dt.date | np.datetime64 | NaTType"
+"""What may be given for an instant; without a zone New York time. To a type checker pd.Timestamp(…) may be
+NaT, which is refused."""
 
 TILE = 1024
 """Paths summed together. Sums of tiles are added in order of their paths, so that no sum depends on how many
@@ -51,6 +60,19 @@ class Market:
     fee_bp: float = 0.0
     unwind: str = "at_settlement"
     halts: bool = False
+
+    if TYPE_CHECKING:
+        # Given as text or as any instant, kept as timestamps.
+        def __init__(
+            self,
+            spot: float,
+            start: Instant,
+            close: Instant,
+            clock: VarianceClock = ...,
+            fee_bp: float = 0.0,
+            unwind: str = "at_settlement",
+            halts: bool = False,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", new_york(self.start, "start"))

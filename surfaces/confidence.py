@@ -13,6 +13,7 @@ from gammawall.surfaces.units import ONE_PERCENT
 
 __all__ = ["bootstrap_levels"]
 
+_COLUMNS = ("low_points", "median_points", "high_points", "found", "agreement")
 _STEP = 1e-3
 """Spacing of the spots on which zero gamma is looked for, as a share of spot."""
 
@@ -31,9 +32,9 @@ def bootstrap_levels(book: Book, *, draws: int = 400, seed: int = 0, span: float
 
     Returns:
         Rows ``zero_gamma`` (the crossing nearest to spot), ``call_wall``, ``put_wall``, ``abs_gamma``;
-        columns ``low``, ``median``, ``high`` (5, 50 and 95 % of the draws that have the level), ``found``
-        (share of draws that have it) and ``agreement`` (share of those draws within 0.25 % of spot of the
-        median).
+        columns ``low_points``, ``median_points``, ``high_points`` (5, 50 and 95 % of the draws that have the
+        level), ``found`` (share of draws that have it) and ``agreement`` (share of those draws within 0.25 %
+        of spot of the median).
 
     Raises:
         InputError: the book is empty, or draws is not positive.
@@ -90,13 +91,8 @@ def _best(strikes: np.ndarray, score: np.ndarray, least: float) -> float:
 def _spread(values: np.ndarray, spot: float) -> dict[str, float]:
     known = values[np.isfinite(values)]
     if not known.size:
-        return {"low": np.nan, "median": np.nan, "high": np.nan, "found": 0.0, "agreement": np.nan}
+        return dict.fromkeys(_COLUMNS, np.nan) | {"found": 0.0}
     low, median, high = np.quantile(known, [0.05, 0.5, 0.95], method="nearest")
     near = np.abs(known - median) <= 0.0025 * spot
-    return {
-        "low": float(low),
-        "median": float(median),
-        "high": float(high),
-        "found": known.size / values.size,
-        "agreement": float(near.mean()),
-    }
+    row = (low, median, high, known.size / values.size, near.mean())
+    return dict(zip(_COLUMNS, map(float, row), strict=True))

@@ -43,7 +43,8 @@ class Exposures:
     """`COLUMNS`; the call and put parts of GEX; ``gex_0dte_usd_per_1pct`` of the contracts expiring the
     same day, and ``ex_0dte_gex_usd_per_1pct`` of the rest"""
     profile: pd.DataFrame
-    """indexed by spot: ``gex_usd_per_1pct`` and ``gex_0dte_usd_per_1pct`` repriced there, sticky strike"""
+    """indexed by ``spot_points``: ``gex_usd_per_1pct`` and ``gex_0dte_usd_per_1pct`` repriced there, sticky
+    strike"""
     convention: str
     spot: float
 
@@ -75,7 +76,7 @@ def exposures(book: Book, *, spots: Any = None) -> Exposures:
             "gex_usd_per_1pct": gex_at(book, grid),
             "gex_0dte_usd_per_1pct": gex_at(book.select(same_day), grid) if same_day.any() else 0.0,
         },
-        index=pd.Index(grid, name="spot"),
+        index=pd.Index(grid, name="spot_points"),
     )
     return Exposures(
         by_strike=_summed(frame, pd.Index(book.strike, name="strike")),

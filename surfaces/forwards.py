@@ -80,7 +80,7 @@ def imply_forwards(chain: OptionChain) -> pd.DataFrame:
         One row per (expiry, root), in the chain's order:
         ``years`` ACT/365 to the exact instant; ``forward``, points; ``discount``;
         ``residual``, robust rms (1.4826 × median |residual|) of C − P over the strikes used, points;
-        ``gap``, forward × discount − quoted index, points: minus the present value of dividends to expiry,
+        ``gap_points``, forward × discount − quoted index: minus the present value of dividends to expiry,
         plus whatever the index is stale by, which alone is left in the nearest expiries;
         ``n_strikes`` used; ``source``: ``parity`` (D and F fitted), ``fixed_discount`` (F fitted) or
         ``carry`` (neither); ``reason``: why it is not ``parity``, else empty.
@@ -96,7 +96,7 @@ def imply_forwards(chain: OptionChain) -> pd.DataFrame:
             },
         }
     )
-    table["gap"] = table["forward"] * table["discount"] - chain.spot
+    table["gap_points"] = table["forward"] * table["discount"] - chain.spot
     for name in ("n_strikes", "source", "reason"):
         table[name] = [getattr(s, name) for s in slices]
     return table

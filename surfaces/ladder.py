@@ -32,14 +32,15 @@ def gex_heatmap(
         clock: how variance runs off; flat sessions when not given.
 
     Returns:
-        A frame with one row per instant and one column per spot.
+        A frame with one row per instant and one column per spot; ``attrs["units"]`` says USD per 1 %.
     """
     grid = np.asarray(spots, float)
     rows = {}
     for instant in instants:
         left = book.at(instant, clock)
         rows[left.as_of] = gex_at(left, grid) if len(left) else np.zeros(grid.size)
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(grid, name="spot"))
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(grid, name="spot_points"))
+    frame.attrs["units"] = "USD per 1 %"
     return frame.rename_axis(index="time")
 
 
@@ -80,8 +81,8 @@ def hedge_ladder(
         clock: how variance runs off.
 
     Returns:
-        One row per combination: ``spot``, ``time``, ``vol_move_points``, ``trade_usd`` (bought positive), its
-        parts ``gamma_usd``, ``vanna_usd``, ``charm_usd`` and ``residual_usd``.
+        One row per combination: ``spot_points``, ``time``, ``vol_move_points``, ``trade_usd`` (bought
+        positive), its parts ``gamma_usd``, ``vanna_usd``, ``charm_usd`` and ``residual_usd``.
 
     Raises:
         InputError: the book is empty.
@@ -105,7 +106,12 @@ def hedge_ladder(
                     "charm_usd": -here["cex_usd_per_day"] / book.spot * days * spot,
                 }
                 rows.append(
-                    {"spot": spot, "time": left.as_of, "vol_move_points": vol_move, "trade_usd": trade}
+                    {
+                        "spot_points": spot,
+                        "time": left.as_of,
+                        "vol_move_points": vol_move,
+                        "trade_usd": trade,
+                    }
                     | parts
                     | {"residual_usd": trade - sum(parts.values())}
                 )

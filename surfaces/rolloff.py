@@ -72,8 +72,8 @@ def snapshot_difference(before: Book, after: Book) -> pd.DataFrame:
     the earlier gamma) and changed gamma (spot, vol and time, at the later size).
 
     Returns:
-        A frame indexed by strike, USD per 1 %: ``before``, ``after``, ``change``, ``expired_or_closed``,
-        ``new``, ``resized``, ``repriced``.
+        A frame indexed by strike: ``before``, ``after``, ``change``, ``expired_or_closed``, ``new``,
+        ``resized`` and ``repriced``, each followed by ``_usd_per_1pct``.
 
     Raises:
         InputError: a contract stands twice in one of the books, so that it cannot be matched.
@@ -107,4 +107,4 @@ def snapshot_difference(before: Book, after: Book) -> pd.DataFrame:
         },
         index=joined.index,
     )
-    return pd.DataFrame(frame.groupby(level="strike").sum())
+    return pd.DataFrame(frame.groupby(level="strike").sum()).add_suffix("_usd_per_1pct")

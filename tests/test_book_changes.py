@@ -102,11 +102,11 @@ def test_ladder_signs_and_attribution():
         book, spot_moves_pct=(-0.05, 0.0, 0.05), vol_moves_points=(-0.1, 0.0, 0.1),
         instants=[NOW, "2026-01-28T09:35"],
     )  # fmt: skip
-    still = frame[(frame["spot"] == book.spot) & (frame["vol_move_points"] == 0.0)]
+    still = frame[(frame["spot_points"] == book.spot) & (frame["vol_move_points"] == 0.0)]
     assert abs(still["trade_usd"].iloc[0]) < 1e-3
     gex = exposures(book).totals["gex_usd_per_1pct"]
     assert gex > 0
-    rise = frame[(frame["spot"] > book.spot) & (frame["vol_move_points"] == 0.0)].iloc[0]
+    rise = frame[(frame["spot_points"] > book.spot) & (frame["vol_move_points"] == 0.0)].iloc[0]
     assert rise["trade_usd"] < 0 < frame.iloc[3]["trade_usd"]
     assert rise["gamma_usd"] == pytest.approx(-0.05 * gex, rel=1e-3)
     parts = frame[["gamma_usd", "vanna_usd", "charm_usd", "residual_usd"]].sum(axis=1)
@@ -172,6 +172,8 @@ def test_difference_splits_exactly():
     before = make_book()
     after = make_book(spot=7010.0, scale=1.5).at("2026-01-28T16:00")
     frame = snapshot_difference(before, after)
+    assert all(name.endswith("_usd_per_1pct") for name in frame)
+    frame.columns = frame.columns.str.removesuffix("_usd_per_1pct")
     parts = frame[["expired_or_closed", "new", "resized", "repriced"]].sum(axis=1)
     np.testing.assert_allclose(parts, frame["change"], rtol=1e-12, atol=1e-3)
     gone = gex_at(before.select(np.array([1, 1, 0, 0, 0], bool)), before.spot)[0]
@@ -187,9 +189,9 @@ def test_bootstrap_knows_a_lonely_wall_from_a_tie():
     lonely = make_book().select(np.array([True, False, False, False, False]))
     frame = bootstrap_levels(lonely, draws=50)
     assert frame.loc["call_wall", "agreement"] == 1.0
-    assert frame.loc["call_wall", "median"] == 7000.0
+    assert frame.loc["call_wall", "median_points"] == 7000.0
     assert frame.loc["put_wall", "found"] == 0.0
-    assert np.isnan(frame.loc["put_wall", "median"])
+    assert np.isnan(frame.loc["put_wall", "median_points"])
     tie = Book.from_positions(
         contracts=[5000.0, 5000.0], strike=[6930.0, 7070.0], expiry="2026-02-20T16:00", vol=0.15,
         spot=7000.0, as_of=NOW,
@@ -202,6 +204,6 @@ def test_bootstrap_knows_a_lonely_wall_from_a_tie():
 def test_bootstrap_interval_holds_the_zero_gamma_of_the_book():
     book = make_book()
     row = bootstrap_levels(book, draws=200).loc["zero_gamma"]
-    assert row["low"] <= level_summary(book)["zero_gamma"] <= row["high"]
+    assert row["low_points"] <= level_summary(book)["zero_gamma"] <= row["high_points"]
     with pytest.raises(InputError, match="at least one draw"):
         bootstrap_levels(book, draws=0)

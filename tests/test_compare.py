@@ -176,7 +176,7 @@ def test_the_command_prints_draws_and_records(call, pair, tmp_path):
     [
         (("one", "none"), "none cannot be read as a result: No such file"),
         (("one", "half"), "half is not a whole result folder"),
-        (("one", "list.json"), "list.json is no record of a run"),
+        (("one", "list.json"), "list.json cannot be read as a result: it holds no record"),
         (("one", "bad.json"), "bad.json cannot be read as a result"),
         (("one", "one", "--report", "one/result.json/x.html"), "cannot write"),
     ],

@@ -22,7 +22,7 @@ COLUMNS = [
     "forward",
     "discount",
     "residual",
-    "gap",
+    "gap_points",
     "n_strikes",
     "source",
     "reason",
@@ -47,7 +47,7 @@ def test_exact_quotes_give_back_forward_and_discount(rate, dividend, spot, half_
     np.testing.assert_allclose(table["forward"], forward, rtol=1e-10)
     np.testing.assert_allclose(table["discount"], discount, rtol=1e-8)
     np.testing.assert_allclose(
-        table["gap"], spot * (np.exp(-dividend * table["years"]) - 1), atol=1e-6 * spot
+        table["gap_points"], spot * (np.exp(-dividend * table["years"]) - 1), atol=1e-6 * spot
     )
     assert table["residual"].max() < 1e-6
 
@@ -91,7 +91,8 @@ def test_noise_within_the_spread_is_averaged_out():
 def test_a_stale_index_shows_in_the_gap_and_not_in_the_forward():
     chain = OptionChain.from_frame(make_quotes(), 6485.0 - 28.0, AS_OF)
     table = imply_forwards(chain)
-    np.testing.assert_allclose(table["gap"], 6485.0 * np.exp(-0.0125 * table["years"]) - 6457.0, atol=1e-4)
+    gap = 6485.0 * np.exp(-0.0125 * table["years"]) - 6457.0
+    np.testing.assert_allclose(table["gap_points"], gap, atol=1e-4)
     np.testing.assert_allclose(table["forward"], 6485.0 * np.exp(0.03 * table["years"]), rtol=1e-9)
 
 
@@ -177,7 +178,7 @@ def test_real_forwards_have_the_rates_of_their_day(name, low, high, gap):
     table = imply_forwards(read_chain(CHAINS / name))
     rates = -np.log(table["discount"]) / table["years"]
     assert rates.between(low, high).all(), rates.describe()
-    assert gap[0] < table["gap"].iloc[0] < gap[1]
+    assert gap[0] < table["gap_points"].iloc[0] < gap[1]
     assert table["source"].isin(["parity", "fixed_discount"]).all()
     # Neighbouring forwards grow smoothly: nothing within a year jumps by more than a few points.
     near = table[table["years"] < 1.0]

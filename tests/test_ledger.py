@@ -80,6 +80,7 @@ def test_the_record_is_computed_and_meets_its_schema(record):
 def test_one_row_per_claim_and_setting(record, tmp_path):
     frame = ledger_frame(record)
     assert len(frame) == 12
+    assert set(zip(frame["measured"], frame["unit"], strict=True)) == {("ratio to baseline", "ratio")}
     page = save_ledger(record, tmp_path / "out")
     assert sorted(p.name for p in page.parent.iterdir()) == [
         "ledger.csv", "ledger.json", "ledger.parquet", "report.html"

@@ -161,7 +161,7 @@ def test_crumbs_far_away_are_no_wall() -> None:
     assert found.missing["call_wall"].startswith("the largest on its side is the strike 10600, with ")
     assert found.missing["call_wall"].endswith("of the book's gamma: less than 0.1%")
     assert set(found.missing) == {"call_wall"}
-    assert np.isnan(bootstrap_levels(book, draws=20).loc["call_wall", "median"])
+    assert np.isnan(bootstrap_levels(book, draws=20).loc["call_wall", "median_points"])
     # The same strike is a wall as soon as it holds a thousandth.
     size[3] *= 1.01e-3 * gex[:3].sum() / gex[3] / (1.0 - 1.01e-3)
     wall = levels(hand(size, strike, vol=[0.12, 0.12, 0.12, 0.3])).call_wall

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import logging
 import re
 import subprocess
 import sys
+import textwrap
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,7 +25,10 @@ from jax import export
 from gammawall import scenarios, sim, surfaces
 from gammawall.scenarios.comparison import read_result
 from gammawall.scenarios.export import tables
-from tests.sim_runs import BLOCK, CLOSE, NODES, STEPS, VOL, make_book, make_market, run, same_shape
+from gammawall.scenarios.results import FORMAT
+from tests.sim_runs import BLOCK, CLOSE, NODES, START, STEPS, VOL, make_book, make_market, run, same_shape
+from tests.synthetic import make_chain
+from tests.test_docs import PAGES, blocks
 from tests.test_precision import compilations
 
 ROOT = Path(__file__).parents[1]
@@ -210,19 +215,84 @@ def test_a_run_works_in_a_spawned_process() -> None:
         assert np.array_equal(pool.submit(close_of_a_run).result(), close_of_a_run())
 
 
+# --- types -------------------------------------------------------------------------------------------------
+
+INSTANTS = """
+import datetime as dt
+
+import pandas as pd
+
+from gammawall import sim
+
+market = sim.Market(spot=7000.0, start="2026-01-28T09:30", close=pd.Timestamp("2026-01-28T16:00"))
+sim.Market(7000.0, dt.datetime(2026, 1, 28, 9, 30), market.close, market.clock, 0.1, "in_market", True)
+jump = sim.Catalyst("2026-01-28T14:00", 0.0, std=0.01)
+kept: list[pd.Timestamp] = [market.start, market.close, jump.when]
+sim.Market(7000.0, "2026-01-28T09:30")
+sim.Market(7000.0, 9.5, market.close)
+start: str = market.start
+"""
+"""The last three lines are wrong."""
+
+
+def test_a_type_checker_finds_no_fault_with_the_documentation(tmp_path: Path) -> None:
+    """Instants are given as text and read as timestamps; only lines that are wrong on purpose are found."""
+    checker = Path(sys.executable).parent / "basedpyright"
+    if not checker.exists():
+        pytest.skip("basedpyright is not installed: it is in the extra `lint`")
+    for page in PAGES:
+        code = "\n".join(block.text for block in blocks(page) if block.language == "python")
+        (tmp_path / f"page_{page.stem.replace('-', '_')}.py").write_text(code, encoding="utf-8")
+    (tmp_path / "instants.py").write_text(INSTANTS, encoding="utf-8")
+    settings = {"typeCheckingMode": "standard", "extraPaths": [str(ROOT / "tests" / "_types")]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    asked = [checker, "--outputjson", "--pythonpath", sys.executable]
+    done = subprocess.run(asked, capture_output=True, text=True, cwd=tmp_path, check=False)
+    found = json.loads(done.stdout)
+    assert found["summary"]["filesAnalyzed"] == len(PAGES) + 1
+    errors = [e for e in found["generalDiagnostics"] if e["severity"] == "error"]
+    last = len(INSTANTS.splitlines())
+    assert {(Path(e["file"]).name, e["range"]["start"]["line"]) for e in errors} == {
+        ("instants.py", line) for line in range(last - 3, last)
+    }, errors
+
+
+@pytest.mark.parametrize("kind", [sim.Market, sim.Catalyst])
+def test_the_constructor_that_a_type_checker_sees_is_the_one_there_is(kind: Any) -> None:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    (told,) = (
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    )
+    there = inspect.signature(kind.__init__).parameters
+    assert [argument.arg for argument in told.args.args] == list(there)
+    free = [name for name, parameter in there.items() if parameter.default is not parameter.empty]
+    assert [argument.arg for argument in told.args.args[-len(told.args.defaults) :]] == free
+
+
 # --- tables and results ------------------------------------------------------------------------------------
 
 UNIT = re.compile(
-    r"(_usd|_usd_per_1pct|_usd_per_vol_point|_usd_per_day|_usd_per_point2?|_points|_pct|_stderr_usd)$"
+    r"_(usd|usd_per_1pct|usd_per_vol_point|usd_per_day|usd_per_point2?|stderr_usd|usd_bn_per_1pct|usd_bn_per_min|"
+    r"points|pct|share|share_per_point|share_stderr)$|^(years|minutes)$"
 )
-PLAIN = {"type", "label", "contracts", "strike", "expiry", "measure", "level", "path", "multiplier"}
-"""Columns of a portfolio as its owner wrote them, counts, and words."""
+WRITTEN = {"type", "label", "contracts", "strike", "expiry", "multiplier"}
+"""Columns of a portfolio as its owner wrote them."""
+PLAIN = {"measure", "level", "path", "root", "source", "reason", "found", "agreement", "time", "strike"}
+"""Words, instants, numbers of paths, shares, and strikes, which name a row."""
+NAMED = {"forward", "discount", "residual", "n_strikes", "expiry"}
+"""Of `imply_forwards`, whose names are fixed; forwards and residuals are index points."""
+
+
+def without_unit(frame: pd.DataFrame, plain: set[str] = PLAIN) -> list[str]:
+    return [name for name in map(str, frame.columns) if not UNIT.search(name) and name not in plain]
 
 
 def test_columns_say_their_unit() -> None:
-    found = surfaces.exposures(make_book([100.0, -50.0], [7000.0, 6950.0]))
-    for frame in (found.by_strike, found.by_expiry, found.profile):
-        assert [c for c in frame.columns if not UNIT.search(c)] == []
+    book, later = make_book([100.0, -50.0], [7000.0, 6950.0]), make_book([90.0], [7000.0])
+    found = surfaces.exposures(book)
+    frames = [found.by_strike, found.by_expiry, found.profile.reset_index()]
+    frames += [surfaces.hedge_ladder(book), surfaces.snapshot_difference(book, later)]
+    frames += [surfaces.bootstrap_levels(book, draws=3)]
     held = pd.DataFrame(
         {"type": ["put"], "contracts": [3], "strike": [7000], "expiry": [CLOSE], "vol_pct": [12]}
     )
@@ -235,9 +305,21 @@ def test_columns_say_their_unit() -> None:
         config=sim.SimConfig(paths=BLOCK, steps=STEPS, block_paths=BLOCK, keep_paths=BLOCK, max_nodes=NODES),
         measure=sim.Measure(7000.0),
     )
-    for frame in (risk.summary, risk.positions, risk.worst_paths):
+    frames += [risk.summary, risk.worst_paths, risk.ladder]
+    for frame in frames:
         assert isinstance(frame, pd.DataFrame)
-        assert [c for c in frame.columns if not UNIT.search(c) and c not in PLAIN] == []
+        assert without_unit(frame) == []
+    assert without_unit(risk.positions, PLAIN | WRITTEN) == []
+    assert without_unit(surfaces.imply_forwards(make_chain()), PLAIN | NAMED) == []
+    assert without_unit(pd.DataFrame(columns=["spot", "trade", "before"])) == ["spot", "trade", "before"]
+
+
+def test_tables_of_metrics_say_the_unit_of_each() -> None:
+    """Where one column holds many metrics the unit stands beside; where columns are data it is in attrs."""
+    found = run(same_shape(20_000))
+    assert found.metrics_frame().loc["close_mean", "unit"] == "points"
+    heat = surfaces.gex_heatmap(make_book([100.0], [7000.0]), [6990.0, 7010.0], [START])
+    assert (heat.attrs["units"], heat.columns.name) == ("USD per 1 %", "spot_points")
 
 
 def test_a_result_comes_back_from_its_folder(tmp_path: Path) -> None:
@@ -252,6 +334,7 @@ def test_a_result_comes_back_from_its_folder(tmp_path: Path) -> None:
         np.testing.assert_array_equal(back.series[name], values)
         np.testing.assert_array_equal(again.series[name], values)
     for name, table in tables(back).items():
+        assert "unit" in table or name == "theory" or without_unit(table) == []
         path = tmp_path / f"{name}.parquet"
         table.to_parquet(path, index=False)
         pd.testing.assert_frame_equal(pd.read_parquet(path), table.reset_index(drop=True))
@@ -261,6 +344,7 @@ def test_a_result_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     """Its record, alone and as a folder; beside a run of today no metric of it is gone or renamed."""
     record = json.loads(EARLIER.read_text(encoding="utf-8"))
     assert record["provenance"]["version"] == "0.1.0"
+    assert "format" not in record
     old = read_result(EARLIER)
     folder = scenarios.Result(record, {"minutes": np.arange(3.0)}).save(tmp_path / "old")
     assert scenarios.Result.open(folder).metric("pin_probability") == old.metric("pin_probability")
@@ -268,6 +352,7 @@ def test_a_result_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     names = [[m["name"] for m in r.document["metrics"]] for r in (old, made)]
     assert set(names[0]) <= set(names[1])
     assert set(record) <= set(made.document)
+    assert made.document["format"] == FORMAT
     assert set(record["metrics"][0]) <= set(made.document["metrics"][0])
     both = scenarios.compare(EARLIER, made)
     assert len(both.metrics) >= len(names[0])

@@ -385,7 +385,6 @@ def test_vols_that_are_not_given_are_the_market_s_and_it_is_said():
         ({"levels": (np.nan,)}, "a level must be a share"),
         ({"levels": (0.9999,)}, "level 0.9999 needs at least 100,000 paths"),
         ({"worst": -1}, "worst must be a whole number"),
-        ({"motion": sim.StochasticLevel(1.0)}, "stochastic_level"),
     ],
 )
 def test_bad_choices_are_refused(changes: dict[str, Any], said: str):

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gammawall.scenarios.comparison import compare, read_result
 from gammawall.scenarios.console import folder_name
-from gammawall.scenarios.results import Result, check_file, check_folder, to_json, write_text
+from gammawall.scenarios.results import FORMAT, Result, check_file, check_folder, to_json, write_text
 from gammawall.surfaces.errors import InputError
 
 OURS = {"report.html", "result.json", "series.npz"}
@@ -166,6 +167,38 @@ def test_a_damaged_folder_is_refused(tmp_path, damage, content):
     if content is not None:
         (folder / damage).write_bytes(content)
     with pytest.raises(InputError, match="is not a whole result folder"):
+        Result.open(folder)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_records_of_this_format_and_earlier_ones_are_read_and_newer_ones_refused(tmp_path, whole):
+    def written(**said) -> Path:
+        document = {**said, **result().document}
+        if whole:
+            return Result(document, result().series).save(tmp_path / "run")
+        return write_text(tmp_path / "run.json", to_json(document))
+
+    for said in ({}, {"format": 1}, {"format": FORMAT}):
+        back = read_result(written(**said))
+        assert back.document == {**said, **json.loads(to_json(result().document))}
+        assert back.save(tmp_path / "again")
+        assert Result.open(tmp_path / "again").document == back.document
+    newer = written(format=FORMAT + 1)
+    sentence = f"of format {FORMAT + 1}, and this version reads formats up to {FORMAT}: upgrade gammawall"
+    for read in (read_result, lambda path: compare(result(), path), Result.open if whole else read_result):
+        with pytest.raises(InputError, match=sentence) as caught:
+            read(newer)
+        assert str(caught.value).startswith(str(newer))
+        assert "\n" not in str(caught.value)
+    for wrong in (0, -1, 1.0, True, None, "2", [1], {}):
+        with pytest.raises(InputError, match="its format must be a whole number from 1 to"):
+            read_result(written(format=wrong))
+
+
+def test_what_a_newer_version_may_change_is_not_looked_at_before_its_number(tmp_path):
+    folder = Result({"format": FORMAT + 1}, {}).save(tmp_path / "run")
+    (folder / "series.npz").unlink()
+    with pytest.raises(InputError, match="upgrade gammawall"):
         Result.open(folder)
 
 

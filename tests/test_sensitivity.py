@@ -146,6 +146,7 @@ def test_probabilities_against_the_exact_law(case: tuple[Book, Sensitivities]) -
     ):
         z = (got[exact.columns] - exact) / error[exact.columns]
         assert (z.abs() < 4.0).all(axis=None)
+        assert got.attrs["units"][PIN] == exact.attrs["units"][PIN] == "probability"
     # A wrong sign would be seen.
     assert book.contracts[1] > 10_000.0
     both = found.positions.loc[1, PIN] + found.exact_positions.loc[1, PIN]
@@ -193,6 +194,7 @@ def test_values_are_the_simulator_s(case: tuple[Book, Sensitivities]) -> None:
     )  # fmt: skip
     for name in SMOOTH_METRICS:
         assert found.metrics.loc[name, "sharp"] == pytest.approx(result[name].value, rel=1e-9)
+        assert found.positions.attrs["units"][name] == result[name].unit
         ratio = found.metrics.loc[name, "stderr"] / result[name].stderr
         assert 0.4 < ratio < 2.0
         gap = abs(found.metrics.loc[name, "value"] - result[name].value)

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from gammawall.scenarios import load, run, sweep, sweeps
+from gammawall.scenarios.results import FORMAT
 from gammawall.scenarios.sweep_figures import lines, map_of_two, shown_metrics
 from gammawall.scenarios.sweep_finding import finding
 from gammawall.scenarios.sweep_grid import check_grid, parse_grid
@@ -357,6 +358,8 @@ def test_the_command_writes_prints_and_resumes(call, tmp_path):
     before = (folder / "cells.parquet").read_bytes()
     code, out, err = call(*words, "--json", "-")
     record = json.loads(out)
+    assert record["format"] == FORMAT
+    assert json.loads((folder / "sweep.json").read_text())["format"] == FORMAT
     assert record["counts"] == {"cells": 2, "found": 2, "run": 0, "redone": 0}
     assert record["cells"][1]["impact.bp_per_usd_bn"] == 3
     assert record["cells"][1]["pin_probability.value"] > record["cells"][0]["pin_probability.value"]
