@@ -13,7 +13,10 @@ import numpy as np
 __all__ = ["CLimit"]
 
 _SOURCES = Path(__file__).resolve().parent / "c"
-_FLAGS = ("-Ofast", "-march=native", "-fopenmp", "-shared", "-fPIC")
+_COMPILE = ("-Ofast", "-march=native", "-fopenmp", "-fPIC", "-c")
+# Linked apart: gcc would add start-up code to an -Ofast library that makes subnormal numbers zero in all of the
+# process, for us and for the peers.
+_LINK = ("-fopenmp", "-shared")
 
 
 class CLimit:
@@ -28,13 +31,13 @@ class CLimit:
         self._libraries = {}
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             for name in ("greeks", "paths"):
-                target = Path(folder) / f"{name}.so"
-                command = [compiler, *_FLAGS, str(_SOURCES / f"{name}.c"), "-o", str(target), "-lm"]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    complaint = done.stderr.splitlines()[0] if done.stderr else "?"
-                    self.why_not = f"the C compiler failed: {complaint}"
-                    return
+                source, made, target = _SOURCES / f"{name}.c", *(Path(folder) / f"{name}.{e}" for e in "os")
+                for words in ((*_COMPILE, source, "-o", made), (*_LINK, made, "-o", target, "-lm")):
+                    done = subprocess.run([compiler, *words], capture_output=True, text=True, check=False)
+                    if done.returncode:
+                        complaint = done.stderr.splitlines()[0] if done.stderr else "?"
+                        self.why_not = f"the C compiler failed: {complaint}"
+                        return
                 self._libraries[name] = ctypes.CDLL(str(target))
 
     @property

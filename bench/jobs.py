@@ -20,6 +20,7 @@ from gammawall.surfaces.black import black_price, price_and_greeks
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.exposures import gex_at
 from gammawall.surfaces.implied import implied_vol
+from gammawall.surfaces.precision import compiler_options
 
 __all__ = [
     "ELEVEN",
@@ -57,7 +58,7 @@ GPU_PATHS = 2**20
 """Enough to keep a GPU busy."""
 
 
-@partial(jax.jit, static_argnames="names")
+@partial(jax.jit, static_argnames="names", compiler_options=compiler_options())
 def some_greeks(forward, strike, expiry, vol, rate, is_call, names):
     """Only the named greeks; what is not returned is not computed."""
     greeks = price_and_greeks(forward, strike, expiry, vol, rate, is_call)

@@ -136,7 +136,7 @@ def write_folder(
         raise _unwritable(target, error) from None
     finally:
         if fresh is not None:
-            shutil.rmtree(fresh, ignore_errors=True)
+            _remove(fresh)
     return target
 
 
@@ -245,7 +245,16 @@ def _swap(fresh: Path, target: Path) -> None:
         raise
     finally:
         if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of ours, also when Ctrl-C falls into it."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _read_series(path: Path) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from gammawall.surfaces.book import Book
 from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.normal import norm_cdf, norm_pdf
+from gammawall.surfaces.precision import top_level
 
 __all__ = [
     "CHUNK",
@@ -32,6 +33,8 @@ __all__ = [
 
 CHUNK = 128
 """Positions evaluated together; every chunk has this size, so that one compilation serves all books."""
+_PIECE, _FEW = 512, (4, 16)
+"""Prices of a row of a small question, and how many rows it is filled up to."""
 _ROUNDING = 1e-12
 """A share of variance left that is rounding of the clock: no trading time is this short."""
 
@@ -199,20 +202,33 @@ def _sum_moving(x, log_strike, units, puts, s, shift, factor, stretch, rate):
 
 @jax.jit
 def _sum_chunk(x, log_strike, units, puts, s, shift, factor):
-    """D and dD/dx of one chunk of positions at one or more steps: s, shift, factor are [N, C]; x is [G]."""
+    """D and dD/dx of one chunk of positions, row by row: x is [N, G]; s, shift, factor are [N, C]."""
 
     def at_step(terms):
-        s_k, shift_k, factor_k = terms
+        x_k, s_k, shift_k, factor_k = terms
         live = s_k > 0.0
         safe = jnp.where(live, s_k, 1.0)[:, None]
-        distance = x[None, :] + (shift_k - log_strike)[:, None]
+        distance = x_k[None, :] + (shift_k - log_strike)[:, None]
         d = jnp.where(live[:, None], distance / safe + 0.5 * safe, jnp.sign(distance) * 40.0)
         weight = (units * factor_k)[:, None]
         slope = jnp.where(live[:, None], norm_pdf(d) / safe, 0.0)
         constant = jnp.sum(puts * factor_k)
         return jnp.sum(weight * norm_cdf(d), axis=0) - constant, jnp.sum(weight * slope, axis=0)
 
-    return jax.lax.map(at_step, (s, shift, factor))
+    return jax.lax.map(at_step, (x, s, shift, factor))
+
+
+def _rows(x: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Prices and instant of each row to be summed. Small questions become a few rows of one length, whatever
+    their numbers of prices and instants, so that they share compiled code."""
+    pieces = -(-x.size // _PIECE)
+    count = steps.size * pieces
+    if count > _FEW[-1]:
+        return np.broadcast_to(x, (steps.size, x.size)), steps
+    at = np.pad(x, (0, pieces * _PIECE - x.size), mode="edge").reshape(pieces, _PIECE)
+    fill = (0, next(size for size in _FEW if size >= count) - count)
+    when = np.pad(np.repeat(steps, pieces), fill, mode="edge")
+    return np.pad(np.tile(at, (steps.size, 1)), (fill, (0, 0)), mode="edge"), when
 
 
 def book_delta(
@@ -238,16 +254,17 @@ def book_delta(
         (D, dD/dx), index units, float64 [M, G]. A settling contract counts ½ of its step at the strike.
     """
     steps, x = np.asarray(steps), np.asarray(log_spot, float)
-    total, slope = np.zeros((steps.size, x.size)), np.zeros((steps.size, x.size))
     moving = not isinstance(positions.motion, StickyStrike)
+    at, when = (x[None], steps) if moving else _rows(x, steps)
+    total, slope = np.zeros((when.size, at.shape[1])), np.zeros((when.size, at.shape[1]))
     chosen = np.flatnonzero(np.ones(positions.group.size, bool) if mask is None else mask)
     for rows in chunks(positions, chosen, by_group=moving):
         fill = (0, CHUNK - rows.size)
         group = positions.group[rows]
         last = positions.settle_step[group]
-        alive = (steps[:, None] <= last) if settling else (steps[:, None] < last)
-        left = positions.time_left[group][:, steps].T
-        s = positions.total_vol[rows] * np.sqrt(positions.variance_left[group][:, steps].T)
+        alive = (when[:, None] <= last) if settling else (when[:, None] < last)
+        left = positions.time_left[group][:, when].T
+        s = positions.total_vol[rows] * np.sqrt(positions.variance_left[group][:, when].T)
         factor = alive * np.exp(positions.log_factor[rows] * left)
         wide = [np.pad(a, ((0, 0), fill)) for a in (s, positions.log_carry[rows] * left, factor)]
         narrow = [np.pad(a[rows], fill) for a in (positions.log_strike, positions.units, positions.puts)]
@@ -256,13 +273,15 @@ def book_delta(
                 stretch, rate = (
                     np.pad(a, (fill, (0, 0)), constant_values=1.0) for a in vol_factor(positions, rows, x)
                 )
-                d, dx, still = _sum_moving(x, *narrow, *wide, stretch, rate)
+                d, dx, still = top_level(_sum_moving)(x, *narrow, *wide, stretch, rate)
                 dx = still if frozen else dx
             else:
-                d, dx = _sum_chunk(x, *narrow, *wide)
+                d, dx = top_level(_sum_chunk)(at, *narrow, *wide)
         total += np.asarray(d)
         slope += np.asarray(dx)
-    return total, slope
+    asked = steps.size * -(-x.size // at.shape[1])
+    delta, rate = (found[:asked].reshape(steps.size, -1)[:, : x.size] for found in (total, slope))
+    return delta, rate
 
 
 def vol_factor(positions: Positions, rows: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from gammawall.surfaces.black import black_greeks, price_and_greeks
 from gammawall.surfaces.book import Book, new_york
 from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.precision import top_level
 from gammawall.surfaces.units import ONE_PERCENT, VOL_POINT
 
 __all__ = ["Repricing", "StartGreeks", "Terms", "stress_ladder"]
@@ -182,7 +183,7 @@ class Repricing:
                 span = slice(begin, min(begin + size, price.size))
                 moved = None if factor is None else _filled(_filled(factor[at, span].T, size).T, _LINES)
                 with jax.enable_x64(True):
-                    found = _black(_filled(price[span], size), *lines, calls, moved)
+                    found = top_level(_black)(_filled(price[span], size), *lines, calls, moved)
                 values[at, span] = np.asarray(found)[: at.size, : span.stop - begin]
         return values
 

@@ -22,6 +22,7 @@ from jax.sharding import SingleDeviceSharding
 from gammawall.sim.checkpoint import Record
 from gammawall.sim.engine import BlockSums, Given, Plan, simulate_block
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.precision import compiler_options
 
 __all__ = ["Caller", "choose_devices", "gather"]
 
@@ -94,7 +95,7 @@ def _compile(plan: Plan, given: Given, *arguments: Any) -> Any:
     def block(given: Given, paths: Any, valid: Any) -> BlockSums:
         return simulate_block(given, paths, valid, plan=plan)
 
-    return block.lower(given, *arguments).compile()
+    return block.lower(given, *arguments).compile(compiler_options=compiler_options())
 
 
 def gather(record: Record, kept: int) -> list[Record]:

@@ -18,6 +18,7 @@ from gammawall.sim.clearing import cubic, hermite, root_in_cell
 from gammawall.sim.exact import Positions, book_delta, positions_within, settled_delta
 from gammawall.sim.schedule import Schedule
 from gammawall.sim.types import SimConfig
+from gammawall.surfaces.precision import top_level
 
 __all__ = [
     "LEAST_CLIMB",
@@ -27,7 +28,6 @@ __all__ = [
     "HedgeTable",
     "build_table",
     "far_positions",
-    "pad",
     "sharpest_spread",
     "still_potential",
 ]
@@ -141,7 +141,7 @@ def build_table(
         y_low, y_high = min(y_low, edges[:, 0].min()), max(y_high, edges[:, 1].max())
     y = _grid(y_low, y_high, wanted, config.max_nodes)
     with jax.enable_x64(True):
-        inverse = np.nan_to_num(np.asarray(_invert(y, nodes, delta, slope, impact)))
+        inverse = np.nan_to_num(np.asarray(top_level(_invert)(y, nodes, delta, slope, impact)))
     # The close always has settlement rows, so that books with and without same-day contracts share a shape.
     settling = np.union1d(positions.settlements[positions.settlements > 0], [schedule.steps])
     settled = _settle_rows(positions, nodes, (delta, slope), settling, impact)
@@ -300,7 +300,7 @@ def _settle_rows(positions: Positions, nodes, smooth, settling: np.ndarray, impa
     ]
     longest = max(row[0].size for stack in stacks for row in stack)
     x, delta, slope = (
-        np.stack([np.stack([pad(row[i], longest) for row in stack]) for stack in stacks]) for i in range(3)
+        np.stack([np.stack([_pad(row[i], longest) for row in stack]) for stack in stacks]) for i in range(3)
     )
     return {
         "settle_left": left,
@@ -350,9 +350,9 @@ def _lead_in(positions: Positions, nodes, smooth, step: int) -> list[Row]:
         clusters = (strikes[:, None] + spread[:, None] * _CLUSTER).ravel()
         clusters = clusters[(clusters > nodes[0]) & (clusters < nodes[-1])]
         x = np.sort(np.concatenate([nodes, clusters]))
-        delta, slope = book_delta(within, pad(x, -(-x.size // 512) * 512), np.array([j]), settling)
+        delta, slope = book_delta(within, x, np.array([j]), settling)
         other, other_slope = _refine(nodes, rest[[j]], rest_slope[[j]], x)
-        rows.append((x, delta[0, : x.size] + other[0], slope[0, : x.size] + other_slope[0]))
+        rows.append((x, delta[0] + other[0], slope[0] + other_slope[0]))
     return rows
 
 
@@ -369,6 +369,6 @@ def _across(positions: Positions, nodes, smooth, step: int, settling) -> tuple[n
     return end + left * (begin - end), end_slope + left * (begin_slope - end_slope)
 
 
-def pad(values: np.ndarray, size: int) -> np.ndarray:
+def _pad(values: np.ndarray, size: int) -> np.ndarray:
     """Repeat the last entry up to a common size; equal nodes are harmless."""
     return np.concatenate([values, np.full(size - values.size, values[-1])])

@@ -8,7 +8,7 @@ import numpy as np
 from gammawall.sim.clearing import hermite
 from gammawall.sim.exact import Positions, book_delta, positions_within
 from gammawall.sim.schedule import Schedule
-from gammawall.sim.table import LEAST_CLIMB, LOOK_UP, SEARCH, SETTLE, HedgeTable, pad
+from gammawall.sim.table import LEAST_CLIMB, LOOK_UP, SEARCH, SETTLE, HedgeTable
 
 __all__ = ["table_error"]
 
@@ -86,8 +86,8 @@ def _evaluate(cubics: np.ndarray) -> np.ndarray:
 
 
 def _exact_delta(positions: Positions, x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    delta, slope = book_delta(positions, pad(x, -(-x.size // 512) * 512), np.array([k]))
-    return delta[0, : x.size], slope[0, : x.size]
+    delta, slope = book_delta(positions, x, np.array([k]))
+    return delta[0], slope[0]
 
 
 def _price_error(error, climb, bend, width) -> float:

