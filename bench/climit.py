@@ -14,8 +14,8 @@ __all__ = ["CLimit"]
 
 _SOURCES = Path(__file__).resolve().parent / "c"
 _COMPILE = ("-Ofast", "-march=native", "-fopenmp", "-fPIC", "-c")
-# Linked apart: gcc would add start-up code to an -Ofast library that makes subnormal numbers zero in all of the
-# process, for us and for the peers.
+# Linked apart: to a library linked with -Ofast gcc adds code that makes every subnormal number of the process
+# zero, ours and those of the peers.
 _LINK = ("-fopenmp", "-shared")
 
 

@@ -164,6 +164,7 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
     def step(carry, row):
         dynamics, market, state, paid, counts, taken = carry
         z, drive, mark, late, settlement, number, rows, snapshot = row
+        z = z.astype(jnp.float64)
         dynamics, increment = plan.step(dynamics, drive, z)
         fundamental = state.x[1] + increment
         market, x, feedback, status, flows = advance(market, state, rows, fundamental, increment, number, z)
@@ -205,7 +206,7 @@ def _shocks(given: Given, paths: Any, steps: int, plan: Plan) -> Any:
     if given.sobol is not None:
         return sobol_normals(given.sobol, paths, plan.factors)
     streams = [FUNDAMENTAL, *(FACTORS + i for i in range(plan.factors - 1))]
-    return _drawn(given.seed, streams, paths, steps, plan).astype(jnp.float64)
+    return _drawn(given.seed, streams, paths, steps, plan)
 
 
 def _drawn(seed: Any, streams: list[int], paths: Any, count: int, plan: Plan, section: Any = 0) -> Any:
