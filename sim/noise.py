@@ -72,6 +72,8 @@ def normals(seed: jax.Array, stream: int, paths: jax.Array, steps: int, section:
         jnp.full(shape, stream, jnp.uint32),
     )
     words = philox4x32(counter, (seed[0], seed[1]))
-    # Word by word: of words stacked first, XLA works out all four for each (5.4 against 1.6 ns a number).
-    z = jnp.stack([normal_from_bits(word) for word in words], axis=1)
+    # Written row by row: of words stacked, XLA works out all four for each (5.4 against 1.6 ns a number).
+    z = jnp.zeros((shape[0], 4, shape[1]), jnp.float32)
+    for i, word in enumerate(words):
+        z = z.at[:, i].set(normal_from_bits(word))
     return z.reshape(-1, shape[1])[:steps]

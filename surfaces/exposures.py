@@ -29,7 +29,7 @@ __all__ = ["COLUMNS", "Exposures", "exposures", "gex_at", "position_exposures"]
 
 COLUMNS = ("gex_usd_per_1pct", "dex_usd", "vex_usd_per_vol_point", "cex_usd_per_day")
 
-_SPOTS_AT_ONCE = 64
+_SPOTS_AT_ONCE, _POSITIONS_AT_ONCE = 64, 128
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,17 @@ def position_exposures(book: Book) -> pd.DataFrame:
 
 
 @jax.jit
-def _gamma_sum(spots, log_strike, log_carry, s, units_discount_carry):
-    """Σ n m Γ at each spot, with spot gamma Γ = D c φ(d₁)/(S s); [G]."""
-    x = jnp.log(spots)[:, None]
-    # A position with no variance left has no gamma, not 0/0 of it.
-    live = s > 0.0
-    s = jnp.where(live, s, 1.0)
-    d1 = (x + (log_carry - log_strike)[None, :]) / s[None, :] + 0.5 * s[None, :]
-    return jnp.sum(jnp.where(live, units_discount_carry / s, 0.0) * norm_pdf(d1), axis=1) / spots
+def _gamma_sum(x, positions):
+    """Σ n m D c φ(d₁)/s at each log spot, which is S Σ n m Γ; [G]. Positions are rows of
+    `_POSITIONS_AT_ONCE`: ln(K/c), 1/s, s/2, n m D c/s."""
+
+    def add(total, some):
+        level, per_s, half_s, weight = (column[:, None] for column in some)
+        # A product with the weights is added up in vector registers, a sum over an axis number by number: it
+        # takes a sixth of the time.
+        return total + weight[:, 0] @ norm_pdf((x[None, :] - level) * per_s + half_s), None
+
+    return jax.lax.scan(add, jnp.zeros_like(x), positions)[0]
 
 
 def gex_at(book: Book, spots: Any) -> np.ndarray:
@@ -147,15 +150,14 @@ def gex_at(book: Book, spots: Any) -> np.ndarray:
         InputError: a spot is not positive.
     """
     grid = _spot_grid(spots)
-    padded = np.pad(grid, (0, -grid.size % _SPOTS_AT_ONCE), mode="edge")
-    terms = (
-        np.log(book.strike),
-        np.log(book.carry),
-        book.total_vol,
-        book.contracts * book.multiplier * book.discount * book.carry,
-    )
+    padded = np.log(np.pad(grid, (0, -grid.size % _SPOTS_AT_ONCE), mode="edge"))
+    # A position with no variance left has no gamma, not 0/0 of it.
+    live, s = book.total_vol > 0.0, np.where(book.total_vol > 0.0, book.total_vol, 1.0)
+    units = np.where(live, book.contracts * book.multiplier * book.discount * book.carry, 0.0)
+    columns = np.stack([np.log(book.strike / book.carry), 1.0 / s, 0.5 * s, units / s])
+    fill = -len(book) % _POSITIONS_AT_ONCE
+    positions = tuple(np.pad(columns, ((0, 0), (0, fill))).reshape(4, -1, _POSITIONS_AT_ONCE))
+    summed = top_level(_gamma_sum)
     with jax.enable_x64(True):
-        rows = [
-            np.asarray(top_level(_gamma_sum)(part, *terms)) for part in padded.reshape(-1, _SPOTS_AT_ONCE)
-        ]
-    return ONE_PERCENT * grid**2 * np.concatenate(rows)[: grid.size]
+        rows = [np.asarray(summed(part, positions)) for part in padded.reshape(-1, _SPOTS_AT_ONCE)]
+    return ONE_PERCENT * grid * np.concatenate(rows)[: grid.size]
