@@ -22,6 +22,7 @@ from gammawall.surfaces.forwards import imply_forwards
 from gammawall.surfaces.implied import ImpliedStatus, ImpliedVol, implied_vol
 from gammawall.surfaces.ladder import gex_heatmap, hedge_ladder
 from gammawall.surfaces.levels import Level, Levels, levels
+from gammawall.surfaces.precision import compiler_options
 from gammawall.surfaces.rolloff import expiry_removal, snapshot_difference
 from gammawall.surfaces.spot_greeks import SpotGreeks, spot_greeks
 from gammawall.surfaces.svi import SviSurface
@@ -58,6 +59,7 @@ __all__ = [
     "calendar_changes",
     "chain_terms",
     "check_arbitrage",
+    "compiler_options",
     "convention_report",
     "dealer_book",
     "expiry_removal",
