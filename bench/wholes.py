@@ -101,6 +101,8 @@ def command_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
         kept["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
         pin = [*program, "run", "pin-7000", "--quiet", "--out", str(Path(folder) / "run")]
         for name, words, more in (
+            ("import jax, pandas", [sys.executable, "-c", "import jax, pandas"], {}),
+            ("import gammawall.sim", [sys.executable, "-c", "import gammawall.sim"], {}),
             ("gammawall --help", [*program, "--help"], {}),
             ("gammawall run pin-7000, cold", pin, {}),
             ("gammawall run pin-7000, compiled before", pin, kept),

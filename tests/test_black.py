@@ -93,6 +93,7 @@ def worst_errors(contracts: tuple[np.ndarray, ...], smallest: float) -> dict[str
     return worst
 
 
+@pytest.mark.slow
 def test_closed_forms_of_the_oracle_are_the_derivatives_of_the_price() -> None:
     contracts = sample(100, 5, 12.0)
     with mp.workdps(50):

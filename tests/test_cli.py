@@ -330,6 +330,7 @@ def test_a_reader_that_leaves_is_no_failure(words, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no such signal here")
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_behind(tmp_path):
     words = ["run", "pin-7000", "--set", "simulation.paths=20_000_000", "--out", str(tmp_path / "run")]
     run = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -121,7 +121,8 @@ def test_quotes_no_surface_can_meet_still_give_one_without_arbitrage(chain):
     assert check_arbitrage(fit.surface).is_free
 
 
-@pytest.mark.parametrize("model", ["essvi", pytest.param("svi", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["essvi", "svi"])
 def test_slices_without_quotes_are_left_out_and_one_is_enough(chain, model):
     quotes = chain.quotes.copy()
     alive = (quotes["expiry"] == quotes["expiry"].unique()[4]).to_numpy()

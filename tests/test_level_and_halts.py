@@ -30,6 +30,7 @@ def later_book() -> Book:
 # --- level -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_delta_between_levels_is_the_books_at_that_level() -> None:
     """The polynomial in the level against the sum over contracts, to six standard deviations."""
     market, motion = make_market(), sim.StochasticLevel(2.0)

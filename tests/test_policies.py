@@ -242,7 +242,6 @@ def test_charm_of_a_short_wall_repels() -> None:
 POLICIES = [sim.Clearing(), sim.Clock(10.0), sim.Clock(10.0, lag=0), sim.Band(0.05), HALVES]
 CHEAP = {
     ("clearing", "linear"),
-    ("band", "linear"),
     ("clock", "power"),
 }
 """Pairs that every run tries; each is a compilation of its own."""

@@ -16,7 +16,7 @@ import pytest
 
 from gammawall.surfaces.black import black_greeks, black_price
 from gammawall.surfaces.implied import implied_vol
-from gammawall.surfaces.precision import concrete_dtype, evaluate, is_traced
+from gammawall.surfaces.precision import compiler_options, concrete_dtype, evaluate, is_traced
 
 WIDE = np.array([6990.0, 7000.0, 7010.0])
 
@@ -186,3 +186,14 @@ print(json.dumps([name for name in before if before[name] != after[name]]))
 def test_an_import_changes_nothing_global() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORT_CHECK], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="options of the CPU's compiler")
+def test_compiler_options_widen_the_loops_and_keep_the_numbers() -> None:
+    options, strikes = compiler_options(), np.linspace(6500.0, 7500.0, 1001)
+    with jax.enable_x64(True):
+        wide = jax.jit(black_price, compiler_options=options)(7000.0, strikes, 0.02, 0.15)
+        plain = jax.jit(black_price)(7000.0, strikes, 0.02, 0.15)
+    assert options == {"xla_cpu_prefer_vector_width": "512"}
+    np.testing.assert_allclose(wide, plain, rtol=1e-14)
+    np.testing.assert_array_equal(black_price(7000.0, strikes, 0.02, 0.15), wide)
