@@ -240,6 +240,7 @@ def _collect(
         "close": close[0],
         "baseline_close": close[1],
         "snapshots": close[2 : 2 + 2 * run.plan.snapshots].reshape(-1, 2, close.shape[1]),
+        # Prices are pairs of rows; the level, where there is one, stands alone.
         "close_vol_factor": close[-1] if len(close) % 2 else None,
         "minutes": schedule.minutes,
         "sample_ends": schedule.minutes[marks + 1],

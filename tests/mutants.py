@@ -28,6 +28,7 @@ _BLACK = "tests/test_black.py"
 _PROPERTIES = "tests/test_properties.py"
 _BEYOND = f"{_PROPERTIES}::test_beyond_the_table_the_hedge_is_held_at_its_edge"
 _ROUNDING = f"{_PROPERTIES}::test_a_price_a_rounding_outside_the_nodes_comes_back"
+_LOWEST = f"{_PROPERTIES}::test_a_price_a_rounding_below_the_nodes_takes_the_first_branch"
 _NORMAL = "tests/test_normal.py"
 _GREEKS = f"{_BLACK}::test_every_greek_to_the_last_digits"
 # The test that is likeliest to see a change comes first; a file is run whole for what that one lets through.
@@ -45,7 +46,7 @@ GROUPS = {
         ],
     ),
     "bachelier": ("gammawall.surfaces.bachelier", ["tests/test_bachelier.py", _PROPERTIES]),
-    "clearing": ("gammawall.sim.clearing", [_BEYOND, _ROUNDING, "tests/test_clearing.py"]),
+    "clearing": ("gammawall.sim.clearing", [_BEYOND, _ROUNDING, _LOWEST, "tests/test_clearing.py"]),
 }
 # Checks the oracle against itself, so that no mutant can fail it.
 _SKIP = ["--deselect", f"{_BLACK}::test_closed_forms_of_the_oracle_are_the_derivatives_of_the_price"]

@@ -134,6 +134,30 @@ def test_a_price_a_rounding_outside_the_nodes_comes_back(start, target, expected
     assert int(status[0]) == STABLE
 
 
+def test_a_price_a_rounding_below_the_nodes_takes_the_first_branch():
+    """M goes flat from node to node through 0, 2, −1, 12, 13: of three roots of M = ½ the lowest is met first,
+    where 2 (3u² − 2u³) = ½, which is u = ½ − sin(π/18)."""
+    from gammawall.sim.clearing import STABLE, first_root
+
+    nodes, level = np.arange(5.0), np.array([0.0, 2.0, -1.0, 12.0, 13.0])
+    with jax.enable_x64(True):
+        points = (jax.numpy.asarray([0.5]), jax.numpy.asarray([-1e-9]), jax.numpy.asarray(nodes))
+        x, held, _, status = first_root(*points, level - nodes, -np.ones(5), 1.0)
+    root = 0.5 - np.sin(np.pi / 18.0)
+    assert (float(x[0]), float(held[0])) == pytest.approx((root, 0.5 - root), abs=1e-9)
+    assert int(status[0]) == STABLE
+
+
+@pytest.mark.parametrize(("years", "vol"), [(1.0, 1.0), (4.0, 0.0), (0.0, 4.0)])
+def test_the_least_time_and_vol_count_as_none(years, vol):
+    """tiny^¼ of either is nothing left, a hundredth more is something."""
+    least = np.finfo(float).tiny ** 0.25
+    found = surfaces.black_greeks(7000.0, 7000.0, years or least, vol or least)
+    assert (found.gamma == 0.0) == (years * vol == 0.0)
+    more = surfaces.black_greeks(7000.0, 7000.0, years or 1.01 * least, vol or 1.01 * least)
+    assert 0.0 < more.gamma < np.inf
+
+
 @settings(deadline=None, max_examples=40)
 @given(x=st.floats(-3.0, 0.0), s=st.floats(0.05, 6.0))
 def test_a_normalised_price_and_its_distance_to_the_bound_add_up(x, s):
