@@ -135,8 +135,8 @@ def test_a_price_a_rounding_outside_the_nodes_comes_back(start, target, expected
 
 
 def test_a_price_a_rounding_below_the_nodes_takes_the_first_branch():
-    """M goes flat from node to node through 0, 2, −1, 12, 13: of three roots of M = ½ the lowest is met first,
-    where 2 (3u² − 2u³) = ½, which is u = ½ − sin(π/18)."""
+    """M goes flat from node to node through 0, 2, −1, 12, 13. Of three roots of M = ½ the lowest counts:
+    2 (3u² − 2u³) = ½ at u = ½ − sin(π/18)."""
     from gammawall.sim.clearing import STABLE, first_root
 
     nodes, level = np.arange(5.0), np.array([0.0, 2.0, -1.0, 12.0, 13.0])
@@ -146,6 +146,19 @@ def test_a_price_a_rounding_below_the_nodes_takes_the_first_branch():
     root = 0.5 - np.sin(np.pi / 18.0)
     assert (float(x[0]), float(held[0])) == pytest.approx((root, 0.5 - root), abs=1e-9)
     assert int(status[0]) == STABLE
+
+
+@pytest.mark.parametrize(("is_call", "forward", "strike", "slopes"), [
+    (True, 7000.0, 0.0, (1.0, -1.0)), (False, 7000.0, 0.0, (0.0, 0.0)), (False, 0.0, 7000.0, (-1.0, 1.0)),
+])  # fmt: skip
+def test_a_price_of_zero_has_derivatives(is_call, forward, strike, slopes):
+    """First and second, of a strike of zero, and of a forward of zero inside a transformation."""
+    price = lambda f, k: surfaces.black_price(f, k, 1.0, 0.2, is_call=is_call)  # noqa: E731
+    with jax.enable_x64(True):
+        first = jax.grad(price, argnums=(0, 1))(forward, strike)
+        second = jax.hessian(price, argnums=(0, 1))(forward, strike)
+    assert tuple(map(float, first)) == slopes
+    assert float(np.abs(np.array(second)).max()) == 0.0
 
 
 @pytest.mark.parametrize(("years", "vol"), [(1.0, 1.0), (4.0, 0.0), (0.0, 4.0)])
