@@ -80,6 +80,17 @@ def test_parity_and_gradient():
     assert abs(slope - bachelier_greeks(90.0, k, 0.5, 12.0, 0.03).delta) < 1e-12
 
 
+@pytest.mark.parametrize("is_call", [True, False])
+def test_gradients_are_the_greeks(is_call):
+    """In the forward, the strike, time, vol and rate; time is not a year, so that vol and total vol differ."""
+    point = (90.0, 95.0, 0.3, 12.0, 0.03)
+    with jax.enable_x64(True):
+        slopes = jax.grad(lambda *v: bachelier_price(*v, is_call=is_call), argnums=range(5))(*point)
+        own = bachelier_greeks(*point, is_call=is_call)
+    expected = (own.delta, own.dual_delta, -own.theta, own.vega, own.rho)
+    assert [float(x) for x in slopes] == pytest.approx([float(x) for x in expected], rel=1e-13)
+
+
 def test_gradient_at_the_strike_keeps_its_kink():
     with jax.enable_x64(True):
         for is_call, delta in ((True, 0.5), (False, -0.5)):
