@@ -15,7 +15,7 @@ test: .venv/.ready
 
 test-all: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
-	@$(if $(OTHER),echo "everything once more on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 --dist loadfile tests)
+	@$(if $(OTHER),echo "the fast ones on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 --dist loadfile -m 'not slow' tests)
 
 figures: .venv/.ready
 	@$(BIN)/gammawall run pin-7000 --quiet && $(BIN)/gammawall ledger --quiet && $(BIN)/python docs/figures.py
