@@ -82,7 +82,7 @@ def test_parity_and_gradient():
 
 @pytest.mark.parametrize("is_call", [True, False])
 def test_gradients_are_the_greeks(is_call):
-    """In the forward, the strike, time, vol and rate; time is not a year, so that vol and total vol differ."""
+    """In forward, strike, time, vol and rate; time is not a year, so that vol and total vol differ."""
     point = (90.0, 95.0, 0.3, 12.0, 0.03)
     with jax.enable_x64(True):
         slopes = jax.grad(lambda *v: bachelier_price(*v, is_call=is_call), argnums=range(5))(*point)
