@@ -220,8 +220,8 @@ def _sum_chunk(x, log_strike, units, puts, s, shift, factor):
 
 def _rows(x: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Prices and instant of each row to be summed. Small questions become a few rows of one length, whatever
-    their numbers of prices and instants, so that they share compiled code: three programs, not eight, which is a
-    second of a first run."""
+    their numbers of prices and instants, so that they share compiled code: three programs, not eight, and a
+    second less of a first run."""
     pieces = -(-x.size // _PIECE)
     count = steps.size * pieces
     if count > _FEW[-1]:
