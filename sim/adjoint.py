@@ -21,10 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammawall.sim.dynamics import GBM
-from gammawall.sim.engine import FixedMarket, simulate_block
+from gammawall.sim.engine import FixedMarket
 from gammawall.sim.exact import settled_delta
 from gammawall.sim.rows import value_at
 from gammawall.sim.setup import Run
+from gammawall.sim.shard import compiled_block
 from gammawall.sim.types import TILE, Measure, SimConfig
 
 __all__ = [
@@ -56,8 +57,6 @@ INPUTS = (*STATISTICS, "baseline_early_variance", "baseline_late_variance")
 
 SHARP = ("in_band", "above")
 """Statistics whose edges are smoothed; their sharp twins are summed beside them."""
-
-_simulated = jax.jit(simulate_block, static_argnames="plan")
 
 BATCHES = 16
 """Paths are dealt to so many batches, whose spread is the standard error."""
@@ -194,7 +193,8 @@ def path_adjoint(run: Run, dynamics: GBM, config: SimConfig, measure: Measure, s
         for first in range(0, config.paths, size):
             numbers = np.arange(first, first + size)
             valid = jnp.asarray(numbers < config.paths)
-            found = _simulated(given, jnp.asarray(numbers.astype(np.uint32)), valid, plan=plan)
+            paths = jnp.asarray(numbers.astype(np.uint32))
+            found = compiled_block(plan, run.layout.devices[0], given, paths, valid)(given, paths, valid)
             flags += np.asarray(found.paths_status).sum(axis=0)
             sums = _block(terms, found.kept, valid, outline=outline, pairs=plan.antithetic)
             for name, part in sums.items():

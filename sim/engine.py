@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -195,10 +194,7 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
     none = jnp.zeros(flows.shape[:2])
     traded = jnp.stack([flows[..., followed.index(k)] if k in followed else none for k in FLOWS], axis=-1)
     _, market, state, paid, counts, taken = carry
-    sums = _sums(given, plan, market, state, paid, counts, valid, (squared, traded, kept))
-    level = getattr(market, "level", ())
-    rows = [sums.close, *taken, *([] if isinstance(level, tuple) else [level[None]])]
-    return dataclasses.replace(sums, close=jnp.concatenate(rows))
+    return _sums(given, plan, market, state, paid, counts, taken, valid, (squared, traded, kept))
 
 
 def _shocks(given: Given, paths: Any, steps: int, plan: Plan) -> Any:
@@ -260,7 +256,9 @@ def _whole(constant: Any, row: Any) -> Any:
     )
 
 
-def _sums(given: Given, plan: Plan, market, state: PathState, paid, counts, valid, series) -> BlockSums:
+def _sums(
+    given: Given, plan: Plan, market, state: PathState, paid, counts, taken, valid, series
+) -> BlockSums:
     squared, traded, kept = series
     x, ledger, beyond = state.x[0], market.ledger, jnp.zeros_like(state.x[0])
     level = getattr(market, "level", ())
@@ -292,6 +290,6 @@ def _sums(given: Given, plan: Plan, market, state: PathState, paid, counts, vali
         paths_status=_tiles(((counts > 0) & valid).astype(jnp.int64)),
         residual=jnp.max(jnp.where(valid, residual(ledger), 0.0).reshape(-1, TILE), axis=1),
         beyond=_tiles(jnp.where(valid, beyond, 0.0)),
-        close=state.x,
+        close=jnp.concatenate([state.x, *taken, *([] if isinstance(level, tuple) else [level[None]])]),
         kept=jnp.concatenate([start, kept]),
     )

@@ -24,7 +24,7 @@ from gammawall.sim.engine import BlockSums, Given, Plan, simulate_block
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.precision import compiler_options
 
-__all__ = ["Caller", "choose_devices", "gather"]
+__all__ = ["Caller", "choose_devices", "compiled_block", "gather"]
 
 _MOST_COMPILED = 32
 """Programs that are kept. Each takes some 550 memory maps, and Linux ends a process at 65,530 of them."""
@@ -75,18 +75,24 @@ class Caller:
             if self._ready[turn] is None:
                 self._times.append(time.perf_counter())
                 given = jax.device_put(jax.tree_util.tree_map(jnp.asarray, self.given), where)
-                leaves, tree = jax.tree_util.tree_flatten((given, *arguments))
-                key = (tree, self.plan, self.devices[turn], *((a.shape, str(a.dtype)) for a in leaves))
-                with _compiled_lock:
-                    program = _compiled.pop(key, None)
-                program = program or _compile(self.plan, given, *arguments)
-                with _compiled_lock:
-                    _compiled[key] = program
-                    while len(_compiled) > _MOST_COMPILED:
-                        _compiled.popitem(last=False)
+                program = compiled_block(self.plan, self.devices[turn], given, *arguments)
                 self._ready[turn] = program, given
                 self._times.append(time.perf_counter())
             return self._ready[turn]
+
+
+def compiled_block(plan: Plan, device: Any, given: Given, paths: Any, valid: Any) -> Any:
+    """`simulate_block` for arguments of these shapes on a device; the last `_MOST_COMPILED` are kept."""
+    leaves, tree = jax.tree_util.tree_flatten((given, paths, valid))
+    key = (tree, plan, device, *((a.shape, str(a.dtype)) for a in leaves))
+    with _compiled_lock:
+        program = _compiled.pop(key, None)
+    program = program or _compile(plan, given, paths, valid)
+    with _compiled_lock:
+        _compiled[key] = program
+        while len(_compiled) > _MOST_COMPILED:
+            _compiled.popitem(last=False)
+    return program
 
 
 def _compile(plan: Plan, given: Given, *arguments: Any) -> Any:
