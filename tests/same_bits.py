@@ -1,4 +1,4 @@
-"""Every number of a fixed set of runs, to be compared bit for bit before and after a change that must change none.
+"""Every number of a fixed set of runs, to be compared bit for bit across a change that must change none.
 
     python -m tests.same_bits write before.json      # on the old commit
     python -m tests.same_bits compare before.json    # on the new one: the same machine, the same packages
