@@ -22,10 +22,10 @@ figures: .venv/.ready
 
 # docs/reliability.md quotes both.
 fuzz: .venv/.ready
-	@$(BIN)/python tests/fuzz.py --inputs 20000 --seed 1
+	@$(BIN)/python tests/helpers/fuzz.py --inputs 20000 --seed 1
 
 mutants: .venv/.ready
-	@$(BIN)/python tests/mutants.py --count 40 --seed 1
+	@$(BIN)/python tests/helpers/mutants.py --count 40 --seed 1
 
 bench: .venv/.ready .venv/.peers
 	@$(BIN)/python bench/run.py --json bench/results/cpu.json && $(BIN)/python bench/table.py bench/results/cpu.json README.md

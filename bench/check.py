@@ -23,8 +23,8 @@ import numpy as np
 from jobs import ELEVEN, contracts, flat_book, some_greeks
 
 from gammawall import sim
-from gammawall.surfaces.black import black_price
-from gammawall.surfaces.implied import implied_vol
+from gammawall.surfaces.pricing.black import black_price
+from gammawall.surfaces.pricing.implied import implied_vol
 
 KEPT = Path(__file__).resolve().parent / "results" / "ratios.json"
 SLACK = 1.5

@@ -13,7 +13,7 @@ from measure import Line, Timing, repeated
 from memory import peak_bytes
 
 from gammawall import sim
-from gammawall.surfaces.book import Book
+from gammawall.surfaces.dealers.book import Book
 
 __all__ = ["growth_lines", "simulate_alone"]
 

@@ -13,14 +13,14 @@ from climit import CLimit
 from measure import Line, repeated, timed
 
 from gammawall import sim
-from gammawall.sim.exact import prepare_positions
-from gammawall.sim.schedule import make_schedule
-from gammawall.sim.table import build_table
-from gammawall.surfaces.black import black_price, price_and_greeks
-from gammawall.surfaces.book import Book
-from gammawall.surfaces.exposures import gex_at
-from gammawall.surfaces.implied import implied_vol
+from gammawall.sim.book.positions import prepare_positions
+from gammawall.sim.book.table import build_table
+from gammawall.sim.sampling.schedule import make_schedule
+from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.dealers.exposures import gex_at
 from gammawall.surfaces.precision import compiler_options
+from gammawall.surfaces.pricing.black import black_price, price_and_greeks
+from gammawall.surfaces.pricing.implied import implied_vol
 
 __all__ = [
     "ELEVEN",

@@ -10,8 +10,8 @@ from measure import Line, beside, timed
 from scipy.special import ndtr
 
 from gammawall import sim
-from gammawall.surfaces.book import Book
-from gammawall.surfaces.exposures import gex_at
+from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.dealers.exposures import gex_at
 
 __all__ = ["numpy_gex", "numpy_greeks", "numpy_lines", "numpy_paths"]
 

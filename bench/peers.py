@@ -13,7 +13,7 @@ import numpy as np
 from jobs import contracts, some_greeks
 from measure import Line, Timing, timed
 
-from gammawall.surfaces.implied import implied_vol
+from gammawall.surfaces.pricing.implied import implied_vol
 
 __all__ = ["HEADER", "VolRecord", "greek_peer_lines", "missing_peers", "vol_records"]
 
@@ -89,7 +89,7 @@ def vol_records(*, quick: bool) -> Iterator[VolRecord]:
     ``wide`` is the set of the tests: one minute to ten years, out to 36 standard deviations. ``plausible`` is
     an index surface within three.
     """
-    oracle = optional("tests.vol_points")
+    oracle = optional("tests.helpers.vol_points")
     if oracle is None:
         return
     count = 500 if quick else 2000

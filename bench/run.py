@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-# The root is for tests/vol_points.py, the points that the tests and the comparison share.
+# The root is for tests/helpers/vol_points.py, the points that the tests and the comparison share.
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 # Most of a GPU's memory for this process would leave none to the kernels of others and to fresh processes.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -80,10 +80,10 @@ def _flow_line(paths: int, steps: int, strikes: int) -> Line:
 def calibration_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
     """eSSVI and SVI fitted to a made-up chain, where the tests that make it are there."""
     try:
-        make_chain = importlib.import_module("tests.synthetic").make_chain
+        make_chain = importlib.import_module("tests.helpers.synthetic").make_chain
     except ImportError:
         return
-    from gammawall.surfaces.fit import fit_surface
+    from gammawall.surfaces.vol_surfaces.fit import fit_surface
 
     chain = make_chain()
     for model in ("essvi",) if quick else ("essvi", "svi"):
@@ -95,7 +95,7 @@ def command_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
     """Whole commands in fresh processes: cold, and with what jax compiled kept in a folder."""
     if importlib.util.find_spec("typer") is None:
         return
-    program = [sys.executable, "-m", "gammawall.scenarios.cli"]
+    program = [sys.executable, "-m", "gammawall.scenarios.cli.main"]
     with tempfile.TemporaryDirectory() as folder:
         kept = {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "jax")}
         kept["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"

@@ -8,19 +8,19 @@ if __name__ != "gammawall.scenarios":
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gammawall.scenarios.amplification import amplification_curve
-    from gammawall.scenarios.catalogue import library
-    from gammawall.scenarios.claims import Judgement, judge
-    from gammawall.scenarios.comparison import compare
-    from gammawall.scenarios.files import load
-    from gammawall.scenarios.ledger import judge_all
-    from gammawall.scenarios.portfolio_file import read_portfolio
-    from gammawall.scenarios.report import write_report
-    from gammawall.scenarios.results import Result
-    from gammawall.scenarios.risk_record import portfolio_risk
-    from gammawall.scenarios.runner import run
-    from gammawall.scenarios.schema import Scenario
-    from gammawall.scenarios.sweeps import Sweep, sweep
+    from gammawall.scenarios.claims.amplification import amplification_curve
+    from gammawall.scenarios.claims.judge import Judgement, judge
+    from gammawall.scenarios.claims.ledger import judge_all
+    from gammawall.scenarios.risk.portfolio_file import read_portfolio
+    from gammawall.scenarios.risk.record import portfolio_risk
+    from gammawall.scenarios.runs.comparison import compare
+    from gammawall.scenarios.runs.report import write_report
+    from gammawall.scenarios.runs.results import Result
+    from gammawall.scenarios.runs.runner import run
+    from gammawall.scenarios.spec.catalogue import library
+    from gammawall.scenarios.spec.load import load
+    from gammawall.scenarios.spec.schema import Scenario
+    from gammawall.scenarios.sweeps.sweep import Sweep, sweep
 
 __all__ = [
     "Judgement",
@@ -41,21 +41,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "Judgement": "claims",
-    "Result": "results",
-    "Scenario": "schema",
-    "Sweep": "sweeps",
-    "amplification_curve": "amplification",
-    "judge": "claims",
-    "judge_all": "ledger",
-    "compare": "comparison",
-    "library": "catalogue",
-    "load": "files",
-    "portfolio_risk": "risk_record",
-    "read_portfolio": "portfolio_file",
-    "run": "runner",
-    "sweep": "sweeps",
-    "write_report": "report",
+    "Judgement": "claims.judge",
+    "Result": "runs.results",
+    "Scenario": "spec.schema",
+    "Sweep": "sweeps.sweep",
+    "amplification_curve": "claims.amplification",
+    "judge": "claims.judge",
+    "judge_all": "claims.ledger",
+    "compare": "runs.comparison",
+    "library": "spec.catalogue",
+    "load": "spec.load",
+    "portfolio_risk": "risk.record",
+    "read_portfolio": "risk.portfolio_file",
+    "run": "runs.runner",
+    "sweep": "sweeps.sweep",
+    "write_report": "runs.report",
 }
 
 

@@ -11,7 +11,7 @@ MOST_BYTES_NAME = "GAMMAWALL_MOST_BYTES"
 """The environment variable that raises every limit."""
 
 
-# As in `surfaces.readers.source`, which cannot be called from here: `--help` would load jax with it.
+# As in `surfaces.chains.readers.source`, which cannot be called from here: `--help` would load jax with it.
 def allowed_bytes(usual: int) -> int:
     """The limit in force: the usual one, or what the environment raises it to."""
     told = os.environ.get(MOST_BYTES_NAME, "")

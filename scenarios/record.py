@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gammawall.scenarios.drawing import real
+from gammawall.scenarios.pages.drawing import real
 
 __all__ = ["at", "entries", "leaves", "mapping", "metric_entry"]
 

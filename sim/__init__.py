@@ -6,9 +6,12 @@ if __name__ != "gammawall.sim":
     )
 
 from gammawall.sim import theory
-from gammawall.sim.dynamics import GBM, Bachelier, Catalyst, Dynamics
-from gammawall.sim.flow import ZeroDteFlow
-from gammawall.sim.hedging import (
+from gammawall.sim.derivatives.reverse_stress import ReverseStress, reverse_stress
+from gammawall.sim.derivatives.sensitivity import Sensitivities, sensitivities
+from gammawall.sim.engine.simulate import SimResult, simulate
+from gammawall.sim.measure.metrics import Metric
+from gammawall.sim.models.dynamics import GBM, Bachelier, Catalyst, Dynamics
+from gammawall.sim.models.hedging import (
     Band,
     CharmOnly,
     Clearing,
@@ -17,18 +20,15 @@ from gammawall.sim.hedging import (
     NoHedging,
     Zakamouline,
 )
-from gammawall.sim.heston import Heston
-from gammawall.sim.impact import FunctionImpact, Impact, LinearImpact, ObizhaevaWang, PowerLaw
-from gammawall.sim.jumps import Jumps
-from gammawall.sim.level import StochasticLevel
-from gammawall.sim.metrics import Metric
-from gammawall.sim.motion import Motion, SpotVolBeta, StickyMoneyness, StickyStrike
-from gammawall.sim.portfolio import Portfolio
-from gammawall.sim.portfolio_risk import PortfolioRisk, portfolio_pnl
-from gammawall.sim.repricing import Repricing, stress_ladder
-from gammawall.sim.reverse_stress import ReverseStress, reverse_stress
-from gammawall.sim.sensitivity import Sensitivities, sensitivities
-from gammawall.sim.simulate import SimResult, simulate
+from gammawall.sim.models.heston import Heston
+from gammawall.sim.models.impact import FunctionImpact, Impact, LinearImpact, ObizhaevaWang, PowerLaw
+from gammawall.sim.models.jumps import Jumps
+from gammawall.sim.models.stochastic_level import StochasticLevel
+from gammawall.sim.models.surface_motion import Motion, SpotVolBeta, StickyMoneyness, StickyStrike
+from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
+from gammawall.sim.portfolio.portfolio import Portfolio
+from gammawall.sim.portfolio.portfolio_risk import PortfolioRisk, portfolio_pnl
+from gammawall.sim.portfolio.repricing import Repricing, stress_ladder
 from gammawall.sim.types import Market, Measure, SimConfig
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pandas as pd
 
-from gammawall.surfaces.book import new_york
 from gammawall.surfaces.clock import VarianceClock
+from gammawall.surfaces.dealers.book import new_york
 from gammawall.surfaces.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Market:
         unwind: where the hedge of a contract goes when it settles inside the window: "at_settlement", back to
             the customers at the settlement price, or "in_market", bought and sold like any other trade.
         halts: whether trading stops for a quarter of an hour when the index has lost 7 or 13 % since the
-            start, and for good at 20 %; see `sim.halts`.
+            start, and for good at 20 %; see `sim.step.halts`.
     """
 
     spot: float

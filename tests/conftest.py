@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from gammawall.scenarios import cli
+from gammawall.scenarios.cli import main as cli
 
 MAPS = Path("/proc/self/maps")
 

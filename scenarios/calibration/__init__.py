@@ -1,0 +1,1 @@
+"""Impact from a daily record of dealer gamma and closes."""

@@ -1,0 +1,1 @@
+"""Reports of a chain: exposures and surface."""

@@ -1,0 +1,193 @@
+"""The report of a chain's vol surface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gammawall.scenarios.chains.exposure_record import rows_of
+from gammawall.scenarios.chains.figures import error_by_expiry, smiles, surface_3d
+from gammawall.scenarios.pages.page import Page, Picture, Table, level_text, number_text
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.forwards import imply_forwards
+from gammawall.surfaces.chains.smile import quote_bands, vendor_vol_report
+from gammawall.surfaces.vol_surfaces.arbitrage import ArbitrageReport, check_arbitrage
+from gammawall.surfaces.vol_surfaces.fit import MODELS, SurfaceFit, fit_surface
+
+__all__ = ["surface_report"]
+
+_NAMES = {"essvi": "eSSVI", "svi": "SVI"}
+_REACH_SD = np.linspace(-3.0, 3.0, 61)
+
+
+def surface_report(chain: OptionChain) -> tuple[dict[str, Any], str]:
+    """Fit both models to a chain and audit them: a record and the text of an HTML page."""
+    fits = {model: fit_surface(chain, model) for model in MODELS}
+    audits = {model: check_arbitrage(fit.surface) for model, fit in fits.items()}
+    forwards = imply_forwards(chain)
+    vendor = vendor_vol_report(chain, forwards)
+    record = {
+        "spot": chain.spot,
+        "as_of": chain.as_of.isoformat(),
+        "models": {model: _fit_record(fits[model], audits[model]) for model in fits},
+        "vendor_vols": rows_of(vendor),
+    }
+    medians = {m: float(np.nanmedian(f.report["rmse_vol_points"].to_numpy(float))) for m, f in fits.items()}
+    free = "free of static arbitrage" if audits["essvi"].is_free else "NOT free of static arbitrage"
+    page = Page(
+        title=f"Vol surface at {chain.as_of:%Y-%m-%d %H:%M}",
+        kicker=Path(chain.report.path).name or "quotes",
+        headline=(
+            f"One eSSVI surface through {len(fits['essvi'].surface.years)} expiries, {free} on a dense grid, "
+            f"misses the mids by {medians['essvi']:.2f} vol points at the median expiry; SVI slices by "
+            f"{medians['svi']:.2f}."
+        ),
+        tiles=_tiles(fits, audits, medians),
+        pictures=_pictures(fits, quote_bands(chain, forwards)),
+        layout=[["surface", "errors"], ["smiles"]],
+        tables=[_fit_table(fits), _audit_table(audits), _vendor_table(vendor)],
+        notes=list(chain.report.notes),
+    )
+    return record, page.html()
+
+
+def _tiles(
+    fits: dict[str, SurfaceFit], audits: dict[str, ArbitrageReport], medians: dict[str, float]
+) -> list[tuple[str, str, str]]:
+    fitted, listed = len(fits["essvi"].surface.years), len(fits["essvi"].report)
+    return [
+        ("expiries fitted", f"{fitted}", f"of {listed}"),
+        *((f"median error, {_NAMES[m]}", f"{medians[m]:.2f} vol points", "") for m in fits),
+        *(
+            (f"arbitrage, {_NAMES[m]}", "none" if a.is_free else "found", f"{a.points:,} points")
+            for m, a in audits.items()
+        ),
+    ]
+
+
+def _pictures(fits: dict[str, SurfaceFit], bands: pd.DataFrame) -> dict[str, Picture]:
+    surface = fits["essvi"].surface
+    years = np.asarray(surface.years, float)
+    spread = np.sqrt(np.asarray(surface.total_variance(np.zeros_like(years), years)))
+    variance = np.asarray(surface.total_variance(spread[:, None] * _REACH_SD, years[:, None]))
+    return {
+        "surface": Picture(
+            "The eSSVI surface",
+            "Drag to turn.",
+            "Vol over moneyness and time.",
+            surface_3d(_REACH_SD, years, np.sqrt(variance / years[:, None])),
+        ),
+        "errors": Picture(
+            "Error by expiry",
+            "Root mean square of model vol minus mid vol, out-of-the-money quotes within ±3 standard "
+            "deviations of the forward.",
+            "Fit error by expiry.",
+            error_by_expiry({model: fit.report for model, fit in fits.items()}),
+        ),
+        "smiles": Picture(
+            "Smiles",
+            "Bars: bid to ask. Lines: the two models.",
+            "Smiles of several expiries.",
+            smiles(*_smile_data(bands, fits)),
+            height=560,
+        ),
+    }
+
+
+def _fit_record(fit: SurfaceFit, audit: ArbitrageReport) -> dict[str, Any]:
+    checks = {name: vars(getattr(audit, name)) for name in ("butterfly", "calendar", "lee")}
+    return {
+        "by_expiry": rows_of(fit.report),
+        "arbitrage_free": audit.is_free,
+        "audit": checks,
+        "loss": fit.loss,
+    }
+
+
+def _fit_table(fits: dict[str, SurfaceFit]) -> Table:
+    rows, svi = [], fits["svi"].report
+    joined = fits["essvi"].report.assign(**{f"svi_{c}": svi[c] for c in ("rmse_vol_points", "inside")})
+    for _, r in joined.iterrows():
+        label = _label(r)
+        if str(r["reason"]):
+            rows.append([label, str(r["quotes"]), str(r["reason"]), "", "", "", ""])
+            continue
+        rows.append(
+            [
+                label,
+                str(r["quotes"]),
+                f"{r['forward']:,.2f}",
+                f"{r['rmse_vol_points']:.3f}",
+                f"{r['inside']:.0%}",
+                f"{r['svi_rmse_vol_points']:.3f}",
+                f"{r['svi_inside']:.0%}",
+            ]
+        )
+    columns = ["expiry", "quotes", "forward", "eSSVI error", "inside bid–ask", "SVI error", "inside bid–ask"]
+    return Table("fit", "Fit by expiry", columns, rows, "Errors in vol points, root mean square.")
+
+
+def _audit_table(audits: dict[str, ArbitrageReport]) -> Table:
+    rows = []
+    for model, audit in audits.items():
+        for name in ("butterfly", "calendar", "lee"):
+            c = getattr(audit, name)
+            rows.append(
+                [
+                    f"{model}, {name}",
+                    f"{c.violations:,}",
+                    f"{c.share:.3%}",
+                    f"{c.worst:.3g}",
+                    f"{c.k:.3g}",
+                    f"{c.years:.4g}",
+                ]
+            )
+    columns = ["condition", "violations", "share", "smallest margin", "at ln(K/F)", "at years"]
+    return Table(
+        "audit", "Arbitrage audit", columns, rows, "Margins are dimensionless and must not be negative."
+    )
+
+
+def _vendor_table(vendor: pd.DataFrame) -> Table:
+    rows = [
+        [
+            _label(r),
+            f"{r['compared']:,}",
+            number_text(r["median_vol_points"]),
+            number_text(r["worst_vol_points"]),
+            level_text(r["worst_strike"]),
+        ]
+        for _, r in vendor.iterrows()
+    ]
+    columns = ["expiry", "compared", "median", "worst", "at strike"]
+    note = "Vendor vol minus our own of the same out-of-the-money mid, vol points."
+    return Table("vendor", "The vendor's vols beside our own", columns, rows, note)
+
+
+def _label(row: pd.Series) -> str:
+    return f"{row['expiry']:%Y-%m-%d %H:%M} {row['root']}"
+
+
+def _smile_data(
+    bands: pd.DataFrame, fits: dict[str, SurfaceFit]
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Bands within ±3 sd of each fitted slice, labelled, and the models' vols at the same strikes."""
+    fitted = fits["essvi"].report
+    fitted = fitted.loc[fitted["reason"] == "", ["expiry", "root"]]
+    bands = bands.merge(fitted, on=["expiry", "root"])
+    t, k = (
+        bands["years"].to_numpy(float),
+        np.log(bands["strike"].to_numpy(float) / bands["forward"].to_numpy(float)),
+    )
+    at_money = np.sqrt(np.asarray(fits["essvi"].surface.total_variance(np.zeros_like(t), t)))
+    near = np.abs(k) <= 3.0 * at_money
+    bands, t, k = bands.loc[near], t[near], k[near]
+    bands = bands.assign(expiry=[f"{e:%d %b %Y %H:%M}" for e in bands["expiry"]])
+    curves = {}
+    for model, fit in fits.items():
+        vol = np.sqrt(np.asarray(fit.surface.total_variance(k, t)) / t)
+        curves[_NAMES[model]] = bands[["expiry", "strike"]].assign(vol=vol)
+    return bands, curves

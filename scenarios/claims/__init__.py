@@ -1,0 +1,1 @@
+"""Claims judged by their runs, one after another or all."""

@@ -1,0 +1,80 @@
+"""The command that runs a scenario over a grid: sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gammawall.scenarios.cli.interrupts import heed_interrupts
+from gammawall.scenarios.cli.options import Json, Quiet, ScenarioName, check_targets, write_json
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    scenario: ScenarioName,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUES",
+            help="A key and its values, 1,3,6, or START:STOP:COUNT with both ends, evenly or with :log "
+            "behind by equal factors; repeated, every combination.",
+        ),
+    ] = None,
+    chain: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Quotes to take the book, spot and time from.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one value in all cells; may be repeated."),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where to write; runs/NAME-sweep when not given.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Run on N processes, with Dask.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
+    ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is there already.")] = False,
+) -> None:
+    """Run a scenario over a grid of values of its keys.
+
+    Writes one row per cell as Parquet, and a report. A sweep that was stopped goes on where it was; all cells
+    share one seed. Exits with 3, after writing, where some price left the grid.
+    """
+    from gammawall.scenarios.cli import terminal as console
+    from gammawall.scenarios.cli.progress import progress_bar
+    from gammawall.scenarios.runs.results import REPORT, to_json
+    from gammawall.scenarios.spec.load import load
+    from gammawall.scenarios.sweeps.grid import check_grid, parse_grid
+    from gammawall.scenarios.sweeps.sweep import sweep as run_sweep
+
+    check_targets(json)
+    silent = quiet or json == "-"
+    lists = check_grid(parse_grid(grid or ()))
+    ready = load(scenario, chain=chain, settings=settings or ())
+    name = f"{console.folder_name(ready.name, chain)}-sweep"
+    folder = out if out is not None else Path("runs") / name
+    with progress_bar(not silent, "cells") as bar:
+
+        def progress(done: int, total: int) -> None:
+            heed_interrupts()
+            bar(done, total)
+
+        result = run_sweep(
+            ready, lists, folder, workers=workers, scheduler=scheduler, fresh=fresh, progress=progress
+        )
+    write_json(json, to_json(result.document))
+    if not silent:
+        console.print_sweep(result, Path(folder) / REPORT)
+    if result.capped:
+        typer.echo(
+            f"gammawall: in {result.capped:,} of {len(result.frame):,} cells no price on the grid cleared "
+            "the market on some path and a step was capped: see status.paths_capped in cells.parquet",
+            err=True,
+        )
+        raise typer.Exit(3)

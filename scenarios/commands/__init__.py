@@ -1,1 +1,0 @@
-"""One module per family of commands; `gammawall.scenarios.cli` puts them together."""

@@ -1,0 +1,192 @@
+"""Finished cells on disk: what a run came to, under a name made of everything that its numbers depend on."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import gammawall.sim
+import gammawall.surfaces
+from gammawall.scenarios.runs.results import to_json
+from gammawall.scenarios.runs.runner import run
+from gammawall.scenarios.spec.schema import Scenario
+from gammawall.sim.files import write_whole
+from gammawall.surfaces.errors import InputError
+
+__all__ = [
+    "CellStore",
+    "Record",
+    "cell_key",
+    "code_versions",
+    "record_digest",
+    "run_cell",
+    "source_fingerprint",
+    "write_bytes",
+]
+
+Record = dict[str, Any]
+
+_WORDS = ("name", "story", "facts", "assumptions")
+_OWN_SOURCES = ("spec/build", "runs/cell_store", "spec/kinds", "runs/runner", "spec/schema", "spec/scalars")
+"""modules of this layer that decide a number; a change to a picture must not run everything again"""
+
+
+class CellStore:
+    """A folder of finished cells; several processes may use it at once.
+
+    A file that is cut short, altered or of another cell is noticed, logged and made anew.
+
+    Args:
+        folder: made when the first cell is kept; None keeps nothing.
+
+    Attributes:
+        hits: cells taken from the folder.
+        computed: cells run.
+        redone: those of them run although there was a file, which was damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        self.folder = None if folder is None else Path(folder).resolve()
+        self.hits = self.computed = self.redone = 0
+
+    def compute(self, scenario: Scenario, *, progress: Callable[[int, int], None] | None = None) -> Record:
+        """The record of a cell, from the folder if it is there, else by a run that is then kept.
+
+        Args:
+            scenario: from `load`.
+            progress: called with (paths done, paths in all) while it runs.
+
+        Returns:
+            name, key, resolved (without words; a chain by its digest), metrics, theory, status, provenance:
+            the same on every run of the same code on the same device, so without times and dates.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        found = self.load(scenario)
+        if found is None:
+            found = run_cell(scenario, progress=progress)
+            self.save(found)
+        return found
+
+    def load(self, scenario: Scenario) -> Record | None:
+        """A finished cell; None if there is none, or its file is damaged."""
+        if self.folder is None:
+            return None
+        key = cell_key(scenario)
+        path = self._path(key)
+        try:
+            whole = json.loads(path.read_bytes())
+            record = whole["record"]
+            good = (record["key"], whole["digest"]) == (key, record_digest(record))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            good, record = False, {}
+        if not good:
+            self.redone += 1
+            logging.getLogger(__name__).warning("%s is damaged or of another cell: it is run again", path)
+            return None
+        self.hits += 1
+        return {"name": scenario.name, **record}
+
+    def save(self, record: Record) -> None:
+        """Keep a cell that `run_cell` ran, here or elsewhere.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        self.computed += 1
+        if self.folder is None:
+            return
+        # The same numbers may be asked for under another name.
+        kept = {k: v for k, v in record.items() if k != "name"}
+        whole = {"digest": record_digest(kept), "record": kept}
+        write_bytes(self._path(record["key"]), to_json(whole).encode())
+
+    def _path(self, key: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{key}.json"
+
+
+def run_cell(scenario: Scenario, *, progress: Callable[[int, int], None] | None = None) -> Record:
+    """Run a scenario and keep what is the same on every run."""
+    document = run(scenario, progress=progress).document
+    record = {
+        "name": scenario.name,
+        "key": cell_key(scenario),
+        "resolved": _numbers(scenario),
+        **{name: document[name] for name in ("metrics", "theory", "status")},
+        "provenance": code_versions() | {"seed": scenario.seed},
+    }
+    # As it will be read back: a fresh record and a kept one must not differ by so much as a tuple.
+    return json.loads(to_json(record))
+
+
+def cell_key(scenario: Scenario) -> str:
+    """The name of a cell: SHA-256 of its numbers, the code, the versions, the device and the precision."""
+    return record_digest({"numbers": _numbers(scenario), "made_with": code_versions()})
+
+
+@functools.cache
+def code_versions() -> dict[str, str]:
+    """What a number depends on beside its inputs."""
+    device = jax.devices()[0]
+    return {
+        "version": metadata.version("gammawall"),
+        "source_sha256": source_fingerprint(),
+        "jax_version": jax.__version__,
+        "numpy_version": np.__version__,
+        "device": f"{device.platform}: {device.device_kind}",
+        "dtype": "float64",
+    }
+
+
+@functools.cache
+def source_fingerprint() -> str:
+    """SHA-256 of the code that makes numbers, by content and name."""
+    layers = [Path(package.__file__ or "").parent for package in (gammawall.surfaces, gammawall.sim)]
+    files = [file for folder in layers for file in sorted(folder.rglob("*.py"))]
+    files += [Path(__file__).parents[1] / f"{name}.py" for name in _OWN_SOURCES]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.parent.name}/{file.name}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, also when the power fails or others write it at the same time.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; free some space or name another folder; "
+            "what is finished is kept"
+        ) from None
+
+
+def _numbers(scenario: Scenario) -> Record:
+    """Every value that makes the result; the quotes themselves, not the name of their file."""
+    numbers = {k: v for k, v in scenario.resolved().items() if k not in _WORDS}
+    if scenario.chain_sha256 is not None:
+        numbers["book"] = {**numbers["book"], "chain": scenario.chain_sha256}
+    return json.loads(to_json(numbers))
+
+
+def record_digest(value: Any) -> str:
+    """SHA-256 of a record, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()

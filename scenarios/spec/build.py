@@ -1,0 +1,185 @@
+"""From a checked scenario to the objects that run: by hand-written positions or by a chain of quotes."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gammawall.scenarios.spec.kinds import DYNAMICS, FLOWS, HEDGING, IMPACTS, SURFACES, built, catalysts
+from gammawall.scenarios.spec.schema import MarketPart, Scenario, ScenarioPart
+from gammawall.sim import Market, Measure, SimConfig
+from gammawall.sim.models.hedging import hedging_groups
+from gammawall.surfaces.chains.chain import OptionChain, read_chain
+from gammawall.surfaces.clock import VarianceClock, is_session, session_bounds
+from gammawall.surfaces.dealers.book import Book, dealer_book, new_york
+from gammawall.surfaces.dealers.exposures import position_exposures
+from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.units import USD_BN
+
+__all__ = ["build"]
+
+_BAND_POINTS = 5.0
+
+
+def build(part: ScenarioPart) -> Scenario:
+    """Build the objects of a scenario; reads the chain file if it names one.
+
+    With a chain, whatever [market] and [measure] leave out comes from it: spot, the time of the quotes, the
+    close of that session, the at-the-money vol of the first expiry, the largest wall of that day, and a band
+    too narrow for closes at the strikes next to it.
+
+    Raises:
+        InputError: the chain cannot be read or holds nothing to simulate.
+    """
+    path = part.book.chain
+    chain, digest = (None, None) if path is None else _read(path)
+    clock = VarianceClock(part.dynamics.profile, part.market.overnight, part.market.weekend)
+    market = _market(part.market, chain, clock)
+    book = _positions(part, market) if chain is None else _of_chain(part, chain, market)
+    notes: list[str] = []
+    vol, strike, band = part.market.vol_pct, part.measure.strike, part.measure.band_points
+    if vol is None:
+        vol = 100.0 * _session_vol(book, market)
+        notes.append(f"driving vol {vol:.2f} % is the first expiry's at-the-money vol on trading time")
+    if strike is None:
+        strike, note = _own_wall(book)
+        notes.append(note)
+    if band is None and chain is not None:
+        band = _half_gap(book, strike)
+        notes.append(f"band ±{band:g} points is half the distance to the next strike")
+    drift = part.dynamics.drift
+    common = {
+        "drift": drift if isinstance(drift, str) else drift / 100.0,
+        "catalysts": catalysts(part.dynamics.catalyst),
+    }
+    groups = part.hedging.group or (part.hedging,)
+    return Scenario(
+        part=part,
+        market=market,
+        chain=chain,
+        notes=tuple(notes),
+        dynamics=built(DYNAMICS[part.dynamics.kind], part.dynamics, vol / 100.0, common, where="dynamics"),
+        vol_pct=vol,
+        book=book.scaled(part.book.scale),
+        motion=built(SURFACES[part.surface.kind], part.surface, where="surface"),
+        flow=built(FLOWS[part.flow.kind], part.flow, vol, where="flow"),
+        impact=built(IMPACTS[part.impact.kind], part.impact, where="impact"),
+        hedging=hedging_groups([built(HEDGING[g.kind], g, where="hedging") for g in groups]),
+        config=SimConfig(
+            paths=part.simulation.paths,
+            steps=part.simulation.steps,
+            sample_minutes=part.simulation.sample_minutes,
+            geometric=part.simulation.geometric,
+            antithetic=part.simulation.antithetic,
+            control=part.simulation.control,
+            sampling=part.simulation.sampling,
+            replicates=part.simulation.replicates,
+        ),
+        measure=Measure(strike, _BAND_POINTS if band is None else band, part.measure.corridor),
+        seed=part.simulation.seed,
+        chain_sha256=digest,
+    )
+
+
+def _read(path: str) -> tuple[OptionChain, str]:
+    """A chain and its file's SHA-256; read once for all the cells and settings that ask for it."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return read_chain(path), ""  # which says what is wrong
+    return _read_once(path, (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)
+def _read_once(path: str, state: tuple[int, ...]) -> tuple[OptionChain, str]:
+    return read_chain(path), hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _positions(part: ScenarioPart, market: Market) -> Book:
+    rows = part.book.position
+    return Book.from_positions(
+        contracts=[p.contracts for p in rows],
+        strike=[p.strike for p in rows],
+        expiry=[p.expiry for p in rows],
+        vol=[p.vol_pct / 100.0 for p in rows],
+        is_call=[p.type == "call" for p in rows],
+        spot=market.spot,
+        as_of=market.start,
+        rate=part.market.rate_pct / 100.0,
+        clock=market.clock,
+    )
+
+
+def _of_chain(part: ScenarioPart, chain: OptionChain, market: Market) -> Book:
+    """The dealers' book of a chain as it stands when the run begins, at the run's spot."""
+    if market.start < chain.as_of:
+        raise InputError(
+            f"market.start is {market.start:%Y-%m-%d %H:%M}, before the quotes, which are of "
+            f"{chain.as_of:%Y-%m-%d %H:%M}: start then or later"
+        )
+    book = dealer_book(chain, part.book.convention, part.book.size).at(market.start, market.clock)
+    if not len(book):
+        raise InputError(f"no contract of {part.book.chain} expires after {market.start}: start earlier")
+    return dataclasses.replace(book, spot=market.spot)
+
+
+def _market(part: MarketPart, chain: OptionChain | None, clock: VarianceClock) -> Market:
+    if chain is None:
+        assert part.spot is not None
+        start, close = new_york(part.start, "start"), new_york(part.close, "close")
+        return Market(part.spot, start, close, clock, part.fee_bp, part.unwind, part.halts)
+    start = chain.as_of if part.start is None else new_york(part.start, "start")
+    close = _session_close(start) if part.close is None else new_york(part.close, "close")
+    spot = part.spot if part.spot is not None else chain.spot
+    return Market(spot, start, close, clock, part.fee_bp, part.unwind, part.halts)
+
+
+def _session_close(start: pd.Timestamp) -> pd.Timestamp:
+    if is_session(start) and start < session_bounds(start)[1]:
+        return session_bounds(start)[1]
+    day = start.date() + dt.timedelta(days=1)
+    while not is_session(day):
+        day += dt.timedelta(days=1)
+    raise InputError(
+        f"the run would start at {start:%A %Y-%m-%d %H:%M} New York, when no session is left that day: "
+        f"start in the next one with --set market.start={session_bounds(day)[0]:%Y-%m-%dT%H:%M:%S}"
+    )
+
+
+def _session_vol(book: Book, market: Market) -> float:
+    """At-the-money vol of the first expiry, restated so that trading time carries its whole variance."""
+    first = book.select(np.asarray(book.expiry == book.expiry.min()))
+    distance = np.abs(np.log(first.strike / (first.carry * book.spot)))
+    nearest = np.argsort(distance, kind="stable")[:2]
+    total = float(np.mean(first.total_vol[nearest]))
+    years = float(market.clock.variance_years(market.start, first.expiry[0]))
+    if years <= 0.0:
+        raise InputError(
+            "market.vol_pct is needed: the first expiry has no trading time left to imply it from"
+        )
+    return total / np.sqrt(years)
+
+
+def _own_wall(book: Book) -> tuple[float, str]:
+    """The strike with the largest net gamma of the day's own contracts, of all contracts if none expire."""
+    same_day = book.same_day()
+    chosen = book.select(same_day) if same_day.any() else book
+    strikes, inverse = np.unique(chosen.strike, return_inverse=True)
+    net = np.bincount(inverse, weights=position_exposures(chosen)["gex_usd_per_1pct"].to_numpy(float))
+    largest = int(np.argmax(np.abs(net)))
+    which = "same-day contracts" if same_day.any() else "all contracts, none expiring the same day"
+    note = f"strike {strikes[largest]:,.10g} has the largest net gamma of {which}"
+    return float(strikes[largest]), f"{note}: {net[largest] / USD_BN:+.2f} USD bn per 1 %"
+
+
+def _half_gap(book: Book, strike: float) -> float:
+    """Half the distance to the nearest other strike: closes at that one then do not count as at this one."""
+    gaps = np.abs(np.unique(book.strike) - strike)
+    return float(min(0.5 * gaps[gaps > 0.0].min(initial=2.0 * _BAND_POINTS), _BAND_POINTS))

@@ -1,0 +1,316 @@
+"""Scenario files: what may stand in one. The only file that knows the validation library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, get_args
+
+import pandas as pd
+import pydantic
+from pydantic import BeforeValidator, Field
+
+from gammawall.scenarios.spec.kinds import DYNAMICS, FLOWS, HEDGING, IMPACTS, SURFACES, keys_of_kinds
+from gammawall.scenarios.spec.mistakes import Keys, contradictions, sentence
+from gammawall.scenarios.spec.scalars import (
+    MOST_POINTS,
+    one_of,
+    read_corridor,
+    read_drift,
+    read_instant,
+    read_number,
+    read_whole,
+)
+from gammawall.sim import (
+    Dynamics,
+    HedgingPolicy,
+    Impact,
+    Market,
+    Measure,
+    SimConfig,
+    StochasticLevel,
+    ZeroDteFlow,
+)
+from gammawall.sim.measure.metrics import METRICS
+from gammawall.sim.models.surface_motion import Motion
+from gammawall.sim.types import UNWINDS
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.clock import PROFILES
+from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.dealers.conventions import CONVENTIONS, SIZES
+
+__all__ = ["ClaimPart", "Scenario", "ScenarioPart", "problems"]
+
+Number = Annotated[float, BeforeValidator(read_number)]
+Level = Annotated[Number, Field(gt=0.0, le=MOST_POINTS)]
+Vol = Annotated[Number, Field(ge=0.01, le=1000.0)]
+Sessions = Annotated[Number, Field(ge=0.0, le=100.0)]
+Whole = Annotated[int, BeforeValidator(read_whole)]
+Instant = Annotated[datetime, BeforeValidator(read_instant)]
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+Number0 = Annotated[Number, Field(ge=0.0, le=1e9)]
+Percent = Annotated[Number, Field(ge=-100.0, le=100.0)]
+Share = Annotated[Number, Field(ge=0.0, le=1.0)]
+
+
+class MarketPart(_Part):
+    spot: Level | None = None
+    start: Instant | None = None
+    close: Instant | None = None
+    overnight: Sessions = 0.0
+    weekend: Sessions = 0.0
+    rate_pct: Annotated[Number, Field(ge=-100.0, le=100.0)] = 0.0
+    vol_pct: Vol | None = None
+    fee_bp: Annotated[Number, Field(ge=0.0, le=1000.0)] = 0.0
+    unwind: Annotated[str, BeforeValidator(one_of(UNWINDS))] = "at_settlement"
+    halts: bool = False
+
+
+class CatalystPart(_Part):
+    when: Instant
+    mean_pct: Percent = 0.0
+    std_pct: Annotated[Number, Field(ge=0.0, le=100.0)] = 0.0
+
+
+class DynamicsPart(_Part):
+    kind: Annotated[str, BeforeValidator(one_of(DYNAMICS))] = "gbm"
+    profile: Annotated[str, BeforeValidator(one_of(PROFILES))] = "flat"
+    drift: Annotated[float | str, BeforeValidator(read_drift)] = "martingale"
+    catalyst: tuple[CatalystPart, ...] = ()
+    mean_reversion: Number0 | None = None
+    long_vol_pct: Vol | None = None
+    vol_of_vol: Number0 | None = None
+    correlation: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
+    jumps_per_year: Number0 | None = None
+    jump_mean_pct: Percent | None = None
+    jump_std_pct: Annotated[Number, Field(ge=0.0, le=100.0)] | None = None
+
+
+class SurfacePart(_Part):
+    kind: Annotated[str, BeforeValidator(one_of(SURFACES))] = "sticky_strike"
+    vol_points_per_pct: Percent | None = None
+    vol_of_vol: Annotated[Number, Field(gt=0.0, le=1e3)] | None = None
+    mean_reversion: Number0 | None = None
+    correlation: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
+
+
+class FlowPart(_Part):
+    kind: Annotated[str, BeforeValidator(one_of(FLOWS))] = "none"
+    vol_pct: Vol | None = None
+    contracts_per_day: Number0 | None = None
+    imbalance: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
+    call_share: Share | None = None
+    momentum: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
+    trade_contracts: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
+    strikes: Annotated[Whole, Field(ge=3, le=1001)] | None = None
+    strike_step: Annotated[Number, Field(gt=0.0, le=1e4)] | None = None
+    strike_scale: Annotated[Number, Field(gt=0.0, le=100.0)] | None = None
+
+
+class PositionPart(_Part):
+    strike: Level
+    expiry: Instant
+    type: Annotated[str, BeforeValidator(one_of(("call", "put")))] = "call"
+    contracts: Annotated[Number, Field(ge=-1e9, le=1e9)]
+    vol_pct: Vol
+
+
+class BookPart(_Part):
+    position: tuple[PositionPart, ...] = ()
+    chain: str | None = None
+    convention: Annotated[str, BeforeValidator(one_of(CONVENTIONS))] = "calls_long_puts_short"
+    size: Annotated[str, BeforeValidator(one_of(SIZES))] = "open_interest"
+    scale: Annotated[Number, Field(ge=-1e6, le=1e6)] = 1.0
+
+
+class ImpactPart(_Part):
+    kind: Annotated[str, BeforeValidator(one_of(IMPACTS))] = "linear"
+    bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)]
+    transient_bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)] | None = None
+    half_life_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
+    exponent: Annotated[Number, Field(gt=0.0, le=10.0)] | None = None
+    reference_usd_bn_per_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
+
+
+class GroupPart(_Part):
+    kind: Annotated[str, BeforeValidator(one_of(HEDGING))] = "clearing"
+    fraction: Share = 1.0
+    interval_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
+    lag: Annotated[Whole, Field(ge=0, le=1)] | None = None
+    width_usd_bn: Number0 | None = None
+    cost_bp: Annotated[Number, Field(gt=0.0, le=1e4)] | None = None
+    aversion_per_usd_bn: Annotated[Number, Field(gt=0.0, le=1e12)] | None = None
+
+
+class HedgingPart(GroupPart):
+    group: tuple[GroupPart, ...] = ()
+
+
+class SimulationPart(_Part):
+    # Memory sets both upper limits: closes are kept per path, hedge tables per step.
+    paths: Annotated[Whole, Field(ge=2, le=10**8)] = 100_000
+    steps: Annotated[Whole, Field(ge=1, le=10_000)] = 390
+    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
+    sample_minutes: Annotated[Number, Field(gt=0.0, le=1e6)] = 1.0
+    geometric: Annotated[Number, Field(gt=0.0, le=0.5)] | None = None
+    antithetic: bool = False
+    control: bool = False
+    sampling: Literal["random", "sobol"] = "random"
+    replicates: Annotated[Whole, Field(ge=4, le=1024)] = 16
+
+
+class MeasurePart(_Part):
+    strike: Level | None = None
+    band_points: Level | None = None
+    corridor: Annotated[tuple[float, float], BeforeValidator(read_corridor)] | None = None
+
+
+EFFECTS = ("value", "difference", "ratio to baseline")
+Text = Annotated[str, Field(min_length=1)]
+
+
+class VariantPart(_Part):
+    """Another setting under which a claim is tried."""
+
+    name: Text
+    set: tuple[Text, ...]
+    contrast: bool = False
+    """the claim says that its test fails here"""
+
+
+class ClaimPart(_Part):
+    id: Text
+    text: Text
+    metric: Annotated[str, BeforeValidator(one_of(METRICS))]
+    effect: Annotated[str, BeforeValidator(one_of(EFFECTS))] = "value"
+    holds: Annotated[str, BeforeValidator(one_of(("above", "below")))]
+    threshold: Number
+    hinge: Text
+    variant: tuple[VariantPart, ...] = ()
+
+
+class ScenarioPart(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    story: str = ""
+    facts: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    market: MarketPart = MarketPart()
+    dynamics: DynamicsPart = DynamicsPart()
+    book: BookPart
+    surface: SurfacePart = SurfacePart()
+    flow: FlowPart = FlowPart()
+    impact: ImpactPart
+    hedging: HedgingPart = HedgingPart()
+    simulation: SimulationPart = SimulationPart()
+    measure: MeasurePart = MeasurePart()
+    claim: ClaimPart | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario ready to run: the checked file and the objects built from it."""
+
+    part: ScenarioPart
+    market: Market
+    dynamics: Dynamics
+    book: Book
+    motion: Motion | StochasticLevel
+    flow: ZeroDteFlow | None
+    impact: Impact
+    hedging: tuple[HedgingPolicy, ...]
+    config: SimConfig
+    measure: Measure
+    seed: int
+    vol_pct: float
+    """of the fundamental price"""
+    chain: OptionChain | None = None
+    notes: tuple[str, ...] = ()
+    """what was taken from the chain rather than from the file"""
+    chain_sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+    def inputs(self) -> dict[str, Any]:
+        """Everything that `simulate` takes besides the book."""
+        names = ("market", "dynamics", "motion", "flow", "impact", "hedging", "config", "measure", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    def resolved(self) -> dict[str, Any]:
+        """The scenario as plain data with every default and every value taken from a chain filled in."""
+        # What is claimed of a run is not part of what makes it.
+        data = self.part.model_dump(mode="json", exclude_none=True, exclude={"claim"})
+        data["market"] |= {
+            "spot": self.market.spot,
+            "vol_pct": self.vol_pct,
+            "start": _plain(self.market.start),
+            "close": _plain(self.market.close),
+        }
+        data["measure"] |= {
+            "strike": self.measure.strike,
+            "band_points": self.measure.band_points,
+            "corridor": list(self.measure.corridor or ()),
+        }
+        return data
+
+
+def _plain(stamp: pd.Timestamp) -> str:
+    return stamp.tz_localize(None).isoformat()
+
+
+def problems(data: Mapping[str, Any]) -> tuple[ScenarioPart | None, list[tuple[Keys, str]]]:
+    """Check plain data against the schema.
+
+    Returns:
+        The checked scenario or None, and every mistake as (path of keys, sentence).
+    """
+    part, found = None, []
+    try:
+        part = ScenarioPart.model_validate(dict(data))
+    except pydantic.ValidationError as error:
+        found = [(_path(e["loc"]), sentence(e, _siblings(e["loc"]))) for e in error.errors()]
+    found += contradictions(data) + keys_of_kinds(data)
+
+    def misspelt(keys: Keys) -> bool:
+        meant = f"did you mean {keys[-1]!r}?"
+        return any(other[:-1] == keys[:-1] and text.endswith(meant) for other, text in found)
+
+    # A misspelt key is one mistake, not also a missing one.
+    found = [(keys, text) for keys, text in found if not (text.startswith("is missing") and misspelt(keys))]
+    return (None if found else part), found
+
+
+def _path(location: tuple[str | int, ...]) -> Keys:
+    """Keys only: the library adds names of alternatives to the location of a mistake inside a union."""
+    keys, model = [], ScenarioPart
+    for entry in location:
+        if isinstance(entry, int) or model is None:
+            if isinstance(entry, int):
+                keys.append(entry)
+            continue
+        keys.append(entry)
+        field = model.model_fields.get(entry)
+        model = _model_of(field.annotation) if field else None
+    return tuple(keys)
+
+
+def _model_of(annotation: Any) -> type[_Part] | None:
+    if isinstance(annotation, type) and issubclass(annotation, _Part):
+        return annotation
+    return next((m for m in map(_model_of, get_args(annotation)) if m is not None), None)
+
+
+def _siblings(location: tuple[str | int, ...]) -> list[str]:
+    model: type[_Part] | None = ScenarioPart
+    for entry in location[:-1]:
+        if isinstance(entry, str) and model is not None:
+            field = model.model_fields.get(entry)
+            model = _model_of(field.annotation) if field else None
+    return list(model.model_fields) if model else []

@@ -1,0 +1,1 @@
+"""A scenario over a grid of its keys."""

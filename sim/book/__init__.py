@@ -1,0 +1,1 @@
+"""The dealers' book as functions of time and price."""

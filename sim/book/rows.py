@@ -1,0 +1,197 @@
+"""The book's delta as a function of price inside the step loop: from the table, or contract by contract.
+
+Both give, for one instant, the delta of the contracts that live on and of those that settle there. A settled
+strike is a ramp of `RAMP` in log price, which keeps every function continuous; a price inside it stands at
+the strike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gammawall.sim.book.positions import Positions, settled_delta
+from gammawall.sim.book.table import HedgeTable
+from gammawall.sim.step.clearing import cubic, hermite
+from gammawall.surfaces.pricing.normal import norm_cdf
+
+__all__ = [
+    "RAMP",
+    "LineRows",
+    "TableRows",
+    "lagrange",
+    "line_rows",
+    "strides",
+    "table_rows",
+    "value_at",
+    "value_between",
+    "vanna_demand",
+]
+
+RAMP = 1e-9
+"""Width of a settled strike in log price: 7 millionths of an index point at 7,000."""
+
+_STRIDE = 0.25
+"""The walk to a balance looks at prices this far apart, in units of the sharpest σ√τ alive."""
+
+
+def value_at(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
+    """Cubic between uniform nodes; straight on beyond them. [G], [G], [G], [P] → [P]."""
+    width = nodes[1] - nodes[0]
+    cell = jnp.clip(((x - nodes[0]) / width).astype(jnp.int32), 0, nodes.shape[0] - 2)
+    u = (x - nodes[cell]) / width
+    inside = jnp.clip(u, 0.0, 1.0)
+    value, rate = cubic(
+        hermite(delta[cell], delta[cell + 1], slope[cell] * width, slope[cell + 1] * width), inside
+    )
+    return value + (u - inside) * rate
+
+
+def lagrange(levels: Any, weights: Any, at: Any) -> Any:
+    """Shares of the values at `levels` in the polynomial's value at `at`, [M, P]."""
+    gap = at[None, :] - levels[:, None]
+    hit = gap == 0.0
+    share = weights[:, None] / jnp.where(hit, 1.0, gap)
+    share = share / jnp.sum(share, axis=0)
+    return jnp.where(jnp.any(hit, axis=0), hit.astype(share.dtype), share)
+
+
+def value_between(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
+    """As `value_at` for uneven nodes, ascending; the value below a vertical piece where two are equal."""
+    cell = jnp.clip(jnp.searchsorted(nodes, x) - 1, 0, nodes.shape[0] - 2)
+    width = nodes[cell + 1] - nodes[cell]
+    u = jnp.clip((x - nodes[cell]) / jnp.where(width == 0.0, 1.0, width), 0.0, 1.0)
+    value, _ = cubic(hermite(delta[cell], delta[cell + 1], slope[cell] * width, slope[cell + 1] * width), u)
+    return value
+
+
+def vanna_demand(nodes: Any, row: Any, still: Any, last: Any, x: Any) -> Any:
+    """Hedge asked for by the move of the vols as the price goes from `last` to x: the change of D beyond what
+    gamma at fixed vols explains; `row` and `still` are value and slope on the nodes, [2, G]."""
+
+    def change(pair: Any) -> Any:
+        return value_at(nodes, pair[0], pair[1], x) - value_at(nodes, pair[0], pair[1], last)
+
+    return change(still) - change(row)
+
+
+def ramp(x: Any, strike: Any) -> Any:
+    """0 below the strike, 1 above it, straight across `RAMP`."""
+    return jnp.clip((x - strike) / RAMP + 0.5, 0.0, 1.0)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TableRows:
+    """Interpolated deltas, for a book of any size."""
+
+    nodes: Any
+    """[G]"""
+    delta: Any
+    """[N + 1, G]; within the loop the two rows of a step, [2, G]"""
+    slope: Any
+    strikes: Any
+    """log strikes that settle, ascending and padded with inf, [N or fewer, J]; one row within the loop"""
+    below: Any
+    """jumps of D summed over the strikes before each, less all puts, same shape"""
+    jump: Any
+    still: Any = None
+    """potential of the gamma flow and its slope, [N, 2, G], where the surface moves; else None"""
+
+    def living(self, x: Any, now: int = 1) -> Any:
+        """D of the contracts that live beyond this instant (now = 1) or the one before (0)."""
+        return value_at(self.nodes, self.delta[now], self.slope[now], x)
+
+    def settling(self, x: Any) -> Any:
+        """D of the contracts that settle at this instant."""
+        j = jnp.maximum(jnp.searchsorted(self.strikes, x + 0.5 * RAMP, side="right") - 1, 0)
+        strike = self.strikes[j]
+        passed = jnp.where(jnp.isfinite(strike), ramp(x, jnp.where(jnp.isfinite(strike), strike, 0.0)), 0.0)
+        return self.below[j] + self.jump[j] * passed
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LineRows:
+    """Every line of the book summed: exact at any distance from settlement, for books of a few strikes.
+
+    D = Σ units·factor·Φ((x + shift − ln K)/s + s/2) − puts·factor
+    """
+
+    strikes: Any
+    """ln K ascending, [J]"""
+    units: Any
+    """[J]"""
+    puts: Any
+    spread: Any
+    """s, 0 where nothing lives, [N + 1, J]; within the loop the two rows of a step, [2, J]"""
+    shift: Any
+    factor: Any
+    """0 where the line does not live beyond the instant"""
+    vol: Any
+    """the hedger's, [J]"""
+    settles: Any
+    """whether the line settles at this instant, [N, J]; one row within the loop"""
+
+    def living(self, x: Any, now: int = 1, stretch: Any = 1.0) -> Any:
+        """`stretch` multiplies the hedger's vols, path by path."""
+        s, shift, factor = self.spread[now], self.shift[now], self.factor[now]
+        safe = jnp.where(s > 0.0, s, 1.0)[:, None] * stretch
+        d = (x[None, :] + (shift - self.strikes)[:, None]) / safe + 0.5 * safe
+        return jnp.sum((self.units[:, None] * norm_cdf(d) - self.puts[:, None]) * factor[:, None], axis=0)
+
+    def settling(self, x: Any) -> Any:
+        passed = ramp(x[None, :], self.strikes[:, None])
+        return jnp.sum((self.units[:, None] * passed - self.puts[:, None]) * self.settles[:, None], axis=0)
+
+
+def table_rows(table: HedgeTable, start: tuple[np.ndarray, np.ndarray], positions: Positions) -> TableRows:
+    """The table of a fixed book as rows for the step loop; `start`: D and dD/dx at instant 0 on its nodes."""
+    steps = table.delta.shape[0]
+    settled = {k: settled_delta(positions, k) for k in positions.settlements if k > 0}
+    most = max((strikes.size for strikes, _ in settled.values()), default=1)
+    strikes, below, jump = np.full((steps, most), np.inf), np.zeros((steps, most)), np.zeros((steps, most))
+    for k, (at, size) in settled.items():
+        strikes[k - 1, : at.size], jump[k - 1, : at.size] = at, size
+        below[k - 1] = -positions.puts[positions.settles(k)].sum()
+        below[k - 1, : at.size] += np.concatenate([[0.0], np.cumsum(size)[:-1]])
+    return TableRows(
+        nodes=table.nodes,
+        delta=np.concatenate([start[0], table.delta]),
+        slope=np.concatenate([start[1], table.slope]),
+        strikes=strikes,
+        below=below,
+        jump=jump,
+    )
+
+
+def line_rows(positions: Positions) -> LineRows:
+    """The lines of a book as rows for the step loop."""
+    order = np.argsort(positions.log_strike, kind="stable")
+    group = positions.group[order]
+    instants = np.arange(positions.variance_left.shape[1])
+    left = positions.time_left[group].T
+    lives = instants[:, None] < positions.settle_step[group]
+    return LineRows(
+        strikes=positions.log_strike[order],
+        units=positions.units[order],
+        puts=positions.puts[order],
+        spread=np.where(lives, positions.total_vol[order] * np.sqrt(positions.variance_left[group].T), 0.0),
+        shift=positions.log_carry[order] * left,
+        factor=np.where(lives, np.exp(positions.log_factor[order] * left), 0.0),
+        vol=positions.vol[order],
+        settles=(instants[1:, None] == positions.settle_step[group]).astype(float),
+    )
+
+
+def strides(positions: Positions, low: float, high: float) -> np.ndarray:
+    """How far apart the walk looks at prices in each step, log price, [N]."""
+    inside = (positions.log_strike > low) & (positions.log_strike < high) & (positions.units != 0.0)
+    left = positions.variance_left[positions.group[inside], 1:]
+    spread = positions.total_vol[inside, None] * np.sqrt(np.where(left > 0.0, left, np.inf))
+    widest = (high - low) / 8.0
+    return np.minimum(_STRIDE * spread.min(axis=0, initial=np.inf), widest)

@@ -1,0 +1,1 @@
+"""How results change with their inputs, and which inputs reach a result."""

@@ -1,0 +1,1 @@
+"""A whole run: prepared, compiled, run on every device, collected."""

@@ -1,0 +1,295 @@
+"""The compiled block of paths: the fundamental price, the step, and what is remembered of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gammawall.sim.book.table import HedgeTable
+from gammawall.sim.book.values import BookValues
+from gammawall.sim.measure.statistics import FLOWS, STATISTICS, PathState, Probe, finish, observe, open_state
+from gammawall.sim.models.stochastic_level import LEVEL
+from gammawall.sim.models.zero_dte_flow import CUSTOMERS
+from gammawall.sim.sampling.noise import FACTORS, FUNDAMENTAL, normals
+from gammawall.sim.sampling.sobol import sobol_normals
+from gammawall.sim.step.accounts import open_ledger, residual
+from gammawall.sim.step.clearing import CAPPED, JUMP
+from gammawall.sim.step.static_step import FixedRow, FixedState, fixed_flows, fixed_step
+from gammawall.sim.step.stepped import SteppedBook, Stepper, followed_flows, open_stepped, stepped
+from gammawall.sim.types import TILE
+
+__all__ = ["BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choices of a run that shape its compiled block; no number among them."""
+
+    factors: int
+    open: Callable[..., Any]
+    step: Callable[..., Any]
+    """of the fundamental price, see `sim.models.dynamics`"""
+    stepper: Stepper | None
+    """None for the static map of a fixed book"""
+    unwind: bool
+    """whether hedges of settled contracts are unwound in the market rather than at the settlement price"""
+    antithetic: bool
+    keep: int
+    """how many paths of the block are returned whole"""
+    sampled: bool
+    """whether some steps lie between the instants at which returns are measured"""
+    snapshots: int = 0
+    """at how many instants the prices of all paths are returned, besides the close"""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FixedMarket:
+    """Arrays of a run by the static map."""
+
+    table: HedgeTable
+    rows: FixedRow
+    """[N, ...]"""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class SteppedMarket:
+    """Arrays of a run step by step."""
+
+    constant: SteppedBook
+    """entries that are the same in every step; None where there is one for each"""
+    rows: SteppedBook
+    """entries [N, ...]; None where there is one for all"""
+    start_delta: Any
+    start_feedback: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Given:
+    """Everything a block needs besides its paths."""
+
+    market: FixedMarket | SteppedMarket
+    drive: Any
+    """of the fundamental price, entries [N, ...]"""
+    mark: Any
+    late: Any
+    settlement: Any
+    """row of the settlement payoffs, −1 where nothing settles, [N]"""
+    values: BookValues
+    probe: Probe
+    spot: Any
+    fee_rate: Any
+    """share of the value of every trade"""
+    seed: Any
+    sobol: Any = None
+    """SobolShocks in place of random numbers, for the fundamental price"""
+    snapshot: Any = None
+    """which snapshot is taken at the end of each step, −1 for none, [N]; None where none is ever taken"""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class BlockSums:
+    """What a block of paths leaves behind: sums over the valid paths of each tile, and some paths whole."""
+
+    vector: Any
+    """[tiles, 2 m], hedged statistics then baseline"""
+    cross: Any
+    """[tiles, 2 m, 2 m]"""
+    squared_returns: Any
+    """per step and leg, [tiles, N, 2]"""
+    traded: Any
+    """|net flows| per step, [tiles, N, 5]"""
+    status: Any
+    """path-steps stable, jump, capped, [tiles, 3]"""
+    paths_status: Any
+    """paths with at least one jump, at least one capped step, [tiles, 2]"""
+    residual: Any
+    """largest self-financing residual of a path, [tiles]"""
+    beyond: Any
+    """index units of the order flow that lay beyond its strikes, [tiles]"""
+    close: Any
+    """log price, [2, P], and the fundamental price it came from in row 1; below them the same two rows for
+    each snapshot; last, where the level of the vols moves at random, its logarithm"""
+    kept: Any
+    """log prices of the first paths of the block, [N + 1, 2, keep]"""
+
+
+def _tiles(values: Any, width: int = TILE) -> Any:
+    """Sums over tiles of the last axis, tiles first: a tree of additions that no compiler may reorder."""
+    sums = jax.lax.optimization_barrier(values.reshape(*values.shape[:-1], -1, width))
+    while width > 1:
+        parts = min(8, width)
+        width //= parts
+        pieces = sums.reshape(*sums.shape[:-1], parts, width)
+        sums = jax.lax.optimization_barrier(
+            functools.reduce(jnp.add, [pieces[..., i, :] for i in range(parts)])
+        )
+    return jnp.moveaxis(sums[..., 0], -1, 0)
+
+
+def _cross(values: Any, width: int) -> Any:
+    """Sums over tiles of the outer products of the rows, [V, P] → [tiles, V, V]; in pieces so short that no
+    library splits them among threads."""
+    pieces = values.reshape(values.shape[0], -1, width // 8).swapaxes(0, 1)
+    products = jnp.einsum("aip,ajp->aij", *jax.lax.optimization_barrier((pieces, pieces)))
+    return _tiles(jnp.moveaxis(products, 0, -1), 8)
+
+
+def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> BlockSums:
+    """Simulate one block of paths, a whole number of tiles; to be compiled.
+
+    Args:
+        given: numbers of the run.
+        paths: uint32 [P], path numbers; antithetic pairs stand side by side.
+        valid: bool [P], which of them count.
+        plan: choices of the run.
+    """
+    steps, count = given.mark.shape[0], paths.shape[0]
+    market, feedback, followed, advance = _open_market(given, paths, plan)
+    state = open_state(given.probe, feedback, count, followed, plan.sampled)
+    dynamics = plan.open(given.drive, count)
+    taken = tuple(jnp.zeros((2, count)) for _ in range(plan.snapshots))
+    carry = (dynamics, market, state, jnp.zeros((2, count)), jnp.zeros((2, count), jnp.int32), taken)
+    weight = jnp.where(valid, 1.0, 0.0)
+
+    def step(carry, row):
+        dynamics, market, state, paid, counts, taken = carry
+        z, drive, mark, late, settlement, number, rows, snapshot = row
+        z = z.astype(jnp.float64)
+        dynamics, increment = plan.step(dynamics, drive, z)
+        fundamental = state.x[1] + increment
+        market, x, feedback, status, flows = advance(market, state, rows, fundamental, increment, number, z)
+        pair = jnp.stack([x, fundamental])
+        paid = paid + jax.lax.cond(
+            settlement >= 0,
+            lambda: jnp.stack([given.values.payoff(settlement, price) for price in pair]),
+            lambda: jnp.zeros_like(pair),
+        )
+        counts = counts + jnp.stack([status == k for k in (JUMP, CAPPED)])
+        taken = tuple(jnp.where(snapshot == k, pair, before) for k, before in enumerate(taken))
+        state, squared, traded = observe(state, given.probe, pair, flows, feedback, mark, late)
+        flows = _tiles(jnp.stack([traded[name] for name in followed]) * weight)
+        out = (_tiles(squared * weight), flows, pair[:, : plan.keep])
+        return (dynamics, market, state, paid, counts, taken), out
+
+    rows = (
+        _shocks(given, paths, steps, plan),
+        given.drive,
+        given.mark if plan.sampled else None,
+        given.late,
+        given.settlement,
+        jnp.arange(1, steps + 1, dtype=jnp.uint32),
+        given.market.rows,
+        given.snapshot,
+    )
+    carry, (squared, flows, kept) = jax.lax.scan(step, carry, rows)
+    none = jnp.zeros(flows.shape[:2])
+    traded = jnp.stack([flows[..., followed.index(k)] if k in followed else none for k in FLOWS], axis=-1)
+    _, market, state, paid, counts, taken = carry
+    return _sums(given, plan, market, state, paid, counts, taken, valid, (squared, traded, kept))
+
+
+def _shocks(given: Given, paths: Any, steps: int, plan: Plan) -> Any:
+    """Standard normals of the fundamental price, [N, factors, P]."""
+    if given.sobol is not None:
+        return sobol_normals(given.sobol, paths, plan.factors)
+    streams = [FUNDAMENTAL, *(FACTORS + i for i in range(plan.factors - 1))]
+    return _drawn(given.seed, streams, paths, steps, plan)
+
+
+def _drawn(seed: Any, streams: list[int], paths: Any, count: int, plan: Plan, section: Any = 0) -> Any:
+    """Standard normals, float32 [count, streams, P]."""
+    numbers = paths >> 1 if plan.antithetic else paths
+    z = jnp.stack([normals(seed, s, numbers, count, section) for s in streams], axis=1)
+    return z * jnp.where(paths & 1, -1.0, 1.0).astype(z.dtype) if plan.antithetic else z
+
+
+def _open_market(given: Given, paths: Any, plan: Plan):
+    """State of the market at the start, g there, the names of its flows, and what moves it by a step."""
+    market, count = given.market, paths.shape[0]
+    if isinstance(market, FixedMarket):
+        table, none = market.table, jnp.zeros(count)
+        start = none + table.start_delta
+        opened = FixedState(none + table.impact * start, start, open_ledger(-start[None], given.spot))
+
+        def by_map(state, seen: PathState, row, fundamental, increment, number, z):
+            return fixed_step(
+                table, row, state, seen.x[0], seen.x[1], fundamental, given.seed, paths,
+                number, unwind=plan.unwind,
+            )  # fmt: skip
+
+        return opened, table.start_feedback, fixed_flows(market.rows), by_map
+    stepper = plan.stepper
+    assert stepper is not None
+    first = _whole(market.constant, jax.tree_util.tree_map(lambda a: a[0], market.rows))
+    opened = open_stepped(stepper, first, market.start_delta, given.spot, count)
+
+    def by_step(state, seen: PathState, row, fundamental, increment, number, z):
+        book, orders = _whole(market.constant, row), None
+        if stepper.demand is not None:
+            wanted = book.flow["log_strikes"].shape[0] + 2
+            orders = _drawn(given.seed, [CUSTOMERS], paths, wanted, plan, number)[:, 0]
+        push = None
+        if book.level:
+            own = _drawn(given.seed, [LEVEL], paths, 1, plan, number)[0, 0]
+            push = book.level["shared"] * z[0] + book.level["own"] * own
+        return stepped(stepper, book, state, seen.x[0], increment, orders, push, unwind=plan.unwind)
+
+    return opened, market.start_feedback, followed_flows(stepper, first), by_step
+
+
+def _whole(constant: Any, row: Any) -> Any:
+    """One step's arrays from what is constant and what is not."""
+    none = lambda a: a is None  # noqa: E731 - a None marks the entry that the other tree holds
+    constants, tree = jax.tree_util.tree_flatten(constant, is_leaf=none)
+    rows = jax.tree_util.tree_leaves(row, is_leaf=none)
+    return jax.tree_util.tree_unflatten(
+        tree, [b if a is None else a for a, b in zip(constants, rows, strict=True)]
+    )
+
+
+def _sums(
+    given: Given, plan: Plan, market, state: PathState, paid, counts, taken, valid, series
+) -> BlockSums:
+    squared, traded, kept = series
+    x, ledger, beyond = state.x[0], market.ledger, jnp.zeros_like(state.x[0])
+    level = getattr(market, "level", ())
+    # Beside the hedged dealers, the same options unhedged at the price without hedging.
+    options, unhedged = (
+        paid[leg] + given.values.at_close(state.x[leg], level) - given.values.start for leg in (0, 1)
+    )
+    if plan.stepper is not None and plan.stepper.demand is not None:
+        options, beyond = options + market.inventory.cash, market.inventory.beyond
+    fees = given.fee_rate * jnp.sum(ledger.traded, axis=0)
+    pnl = options + jnp.sum(ledger.cash + ledger.hedge * ledger.price, axis=0) - fees
+    halts = getattr(market, "halts", ())
+    halted = halts.passed > 0 if halts else jnp.zeros_like(x)
+    profits = jnp.stack([pnl, unhedged])
+    vectors = finish(state, given.probe, given.spot, given.mark.shape[0], profits, fees, halted)
+    vectors = jnp.where(valid, vectors, 0.0).reshape(2 * len(STATISTICS), -1)
+    width = TILE
+    if plan.antithetic:
+        # The two paths of an antithetic pair are one observation, their mean.
+        vectors, width = 0.5 * (vectors[:, ::2] + vectors[:, 1::2]), TILE // 2
+    stable = given.mark.shape[0] - jnp.sum(counts, axis=0, keepdims=True)
+    start = jnp.full((1, 2, min(plan.keep, x.size)), given.probe.log_spot)
+    return BlockSums(
+        vector=_tiles(vectors, width),
+        cross=_cross(vectors, width),
+        squared_returns=jnp.moveaxis(squared, 0, 1),
+        traded=jnp.moveaxis(traded, 0, 1),
+        status=_tiles(jnp.concatenate([stable, counts]) * valid),
+        paths_status=_tiles(((counts > 0) & valid).astype(jnp.int64)),
+        residual=jnp.max(jnp.where(valid, residual(ledger), 0.0).reshape(-1, TILE), axis=1),
+        beyond=_tiles(jnp.where(valid, beyond, 0.0)),
+        close=jnp.concatenate([state.x, *taken, *([] if isinstance(level, tuple) else [level[None]])]),
+        kept=jnp.concatenate([start, kept]),
+    )

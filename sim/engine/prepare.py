@@ -1,0 +1,217 @@
+"""From a book, a market and choices to the arrays and the plan of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gammawall.sim.book.positions import Positions, prepare_positions
+from gammawall.sim.book.table import SETTLE, HedgeTable, build_table
+from gammawall.sim.book.values import BookValues, book_values
+from gammawall.sim.engine.block import FixedMarket, Given, Plan
+from gammawall.sim.engine.loop import Layout
+from gammawall.sim.engine.prepare_stepped import MOST_LINES, stepped_market, still_rows, sums_lines
+from gammawall.sim.measure.statistics import Probe
+from gammawall.sim.models.dynamics import Dynamics
+from gammawall.sim.models.hedging import Clearing, HedgingPolicy, NoHedging
+from gammawall.sim.models.impact import Impact, LinearImpact
+from gammawall.sim.models.stochastic_level import StochasticLevel, level_values
+from gammawall.sim.models.surface_motion import Motion
+from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
+from gammawall.sim.sampling.noise import split_seed
+from gammawall.sim.sampling.schedule import Schedule, make_schedule
+from gammawall.sim.sampling.sobol import sobol_shocks
+from gammawall.sim.step.static_step import FixedRow
+from gammawall.sim.step.stepped import Stepper
+from gammawall.sim.types import Market, Measure, SimConfig
+from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.units import ONE_BP
+
+__all__ = ["Run", "prepare_run"]
+
+_LATE_MINUTES = 30.0
+_LEAD_IN = 0.2
+"""Share of the time left that a step takes at most before a short wall settles."""
+_FLOW_BLOCK = 1024
+"""Paths per call with order flow: the inventory of a block, 0.4 MB, stays in a core's cache."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run ready to start, and what its numbers mean."""
+
+    given: Given
+    plan: Plan
+    layout: Layout
+    schedule: Schedule
+    positions: Positions
+    """of the hedged share of the book, where the run is by the static map; of all of it otherwise"""
+    table: HedgeTable
+    start_delta: float
+    start_feedback: float
+
+
+def prepare_run(
+    book: Book,
+    market: Market,
+    dynamics: Dynamics,
+    groups: tuple[HedgingPolicy, ...],
+    impact: Impact,
+    config: SimConfig,
+    seed: int,
+    measure: Measure,
+    flow: ZeroDteFlow | None = None,
+    motion: Motion | StochasticLevel | None = None,
+    snapshots: pd.DatetimeIndex | None = None,
+) -> Run:
+    """Tabulate the book and choose the step: the static map where it holds, step by step elsewhere."""
+    inside = book.expiry[(book.expiry > market.start) & (book.expiry < market.close)]
+    geometric = (
+        config.geometric if config.geometric is not None else _lead_in(book, market, groups, impact, flow)
+    )
+    wanted = inside.unique() if snapshots is None else inside.union(snapshots).unique()
+    schedule = make_schedule(market, config.steps, settlements=wanted, geometric=geometric)
+    level, motion = (motion, None) if isinstance(motion, StochasticLevel) else (None, motion)
+    plain = flow is None and level is None and not market.halts and config.geometric is None
+    fixed = plain and _is_static(groups, impact)
+    hedged = groups[0].fraction if fixed else 1.0
+    whole = prepare_positions(book, market, schedule, motion)
+    positions = whole if hedged == 1.0 else prepare_positions(book.scaled(hedged), market, schedule, motion)
+    log_spot, reach = float(np.log(market.spot)), dynamics.log_range(schedule, market.spot)
+    slope = impact.log_per_usd * market.spot
+    if flow is not None:
+        wider = slope * flow.most_units(schedule)
+        reach = (reach[0] - wider, reach[1] + wider)
+    if geometric is not None and positions.log_strike.size > MOST_LINES:
+        raise InputError(
+            f"geometric steps need a book of at most {MOST_LINES} lines, each summed by itself; got "
+            f"{positions.log_strike.size:,}: leave geometric out, or select fewer positions"
+        )
+    if any(getattr(g, "one_option", False) for g in groups):
+        _check_one_option(positions, flow, level)
+    # Where lines are summed one by one, all that is needed of a table is its range of prices.
+    summed = not fixed and level is None and sums_lines(positions)
+    sized = dataclasses.replace(config, max_nodes=64) if summed else config
+    table = build_table(positions, schedule, log_spot, reach, slope, sized, any_policy=not fixed)
+    marks = schedule.marks(config.sample_minutes)
+    settling = np.flatnonzero(table.kind == SETTLE) + 1
+    given = Given(
+        market=_fixed_market(table, positions, schedule, dynamics, market)
+        if fixed
+        else stepped_market(table, positions, schedule, groups, impact, market, flow, level),
+        drive=dynamics.drive(schedule, market.spot),
+        mark=marks,
+        late=_late(marks, schedule),
+        settlement=np.where(table.kind == SETTLE, table.settlement, -1),
+        values=_values(whole, settling, log_spot, table, level, schedule),
+        probe=_probe(measure, market.spot),
+        spot=np.float64(market.spot),
+        fee_rate=np.float64(market.fee_bp * ONE_BP),
+        seed=split_seed(seed),
+        sobol=sobol_shocks(seed, config, dynamics.factors, schedule.variance)
+        if config.sampling == "sobol"
+        else None,
+        snapshot=None if snapshots is None else snapshots.get_indexer(schedule.instants[1:]),
+    )
+    block = config.block_paths if flow is None else min(config.block_paths, _FLOW_BLOCK)
+    layout = Layout.of(dataclasses.replace(config, block_paths=block))
+    plan = Plan(
+        factors=dynamics.factors,
+        open=dynamics.open,
+        step=dynamics.step,
+        stepper=None if fixed else Stepper.of(groups, impact, flow and flow.demand),
+        unwind=market.unwind == "in_market",
+        antithetic=config.antithetic,
+        keep=layout.keep,
+        sampled=not marks.all(),
+        snapshots=0 if snapshots is None else len(snapshots),
+    )
+    share = 1.0 if fixed else sum(g.fraction for g in groups)
+    return Run(
+        given, plan, layout, schedule, positions, table,
+        float(table.start_delta) * share, float(table.start_feedback) * share,
+    )  # fmt: skip
+
+
+def _values(
+    whole: Positions,
+    settling: np.ndarray,
+    log_spot: float,
+    table: HedgeTable,
+    level: StochasticLevel | None,
+    schedule: Schedule,
+) -> BookValues:
+    values = book_values(whole, settling, log_spot, table.nodes[0], table.nodes[-1])
+    return values if level is None else level_values(values, whole, level.levels(schedule))
+
+
+def _lead_in(
+    book: Book,
+    market: Market,
+    groups: tuple[HedgingPolicy, ...],
+    impact: Impact,
+    flow: ZeroDteFlow | None,
+) -> float | None:
+    """Steps that shrink towards settlement, where a short wall may fold the map there.
+
+    The static map has instants of its own for that, see `table`; a book of many lines is tabulated at the
+    equal steps, and its last seconds are as coarse as they are.
+    """
+    solved = any(g.self_consistent for g in groups) and not _is_static(groups, impact)
+    few = len(book) <= MOST_LINES
+    short = bool(((book.contracts < 0.0) & np.asarray(book.expiry <= market.close)).any())
+    return _LEAD_IN if solved and few and flow is None and short else None
+
+
+def _check_one_option(positions: Positions, flow: ZeroDteFlow | None, level: StochasticLevel | None) -> None:
+    kinds = np.unique(np.round(positions.vol, 12)).size * np.unique(positions.group).size
+    if kinds > 1 or not sums_lines(positions) or flow is not None or level is not None:
+        raise InputError(
+            "Zakamouline's band is made for options of one expiry and one vol, at most "
+            f"{MOST_LINES} strikes, under a fixed surface and without order flow: choose Band for this book"
+        )
+
+
+def _is_static(groups: tuple[HedgingPolicy, ...], impact: Impact) -> bool:
+    """Whether the price follows from the fundamental price alone (model.md, section 2)."""
+    return (
+        len(groups) == 1 and isinstance(groups[0], Clearing | NoHedging) and isinstance(impact, LinearImpact)
+    )
+
+
+def _fixed_market(
+    table: HedgeTable, positions: Positions, schedule: Schedule, dynamics: Dynamics, market: Market
+) -> FixedMarket:
+    rows = FixedRow(
+        delta=table.delta,
+        slope=table.slope,
+        kind=table.kind,
+        settlement=table.settlement,
+        inverse=table.inverse,
+        still=still_rows(table, positions, schedule),
+        # Within one step every fundamental price is taken as a Brownian bridge of the nominal vol.
+        bridge=getattr(dynamics, "vol", 0.0) * np.sqrt(schedule.variance),
+    )
+    # The rows travel with the steps; the table keeps what all steps share.
+    none = np.zeros(0)
+    shared = dataclasses.replace(table, delta=none, slope=none, kind=none, settlement=none, inverse=none)
+    return FixedMarket(shared, rows)
+
+
+def _late(mark: np.ndarray, schedule: Schedule) -> np.ndarray:
+    """Steps whose sampling interval lies in the last half hour."""
+    first = np.concatenate([[0], np.flatnonzero(mark[:-1]) + 1])
+    begin = schedule.minutes[:-1][first[np.searchsorted(first, np.arange(mark.size), side="right") - 1]]
+    late = begin >= schedule.minutes[-1] - _LATE_MINUTES - 1e-9
+    late[first[-1] :] = True
+    return late
+
+
+def _probe(measure: Measure, spot: float) -> Probe:
+    low, high = measure.corridor or (measure.strike, measure.strike)
+    strike, band = measure.strike, measure.band_points
+    return Probe(*np.log([spot, strike, strike - band, strike + band, low, high]))

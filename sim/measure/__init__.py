@@ -1,0 +1,1 @@
+"""What is kept of the paths and what it means."""

@@ -1,0 +1,1 @@
+"""What a user chooses or writes: dynamics, hedging, impact, motion of the surface, order flow."""

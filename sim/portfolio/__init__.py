@@ -1,0 +1,1 @@
+"""A portfolio of the user's own under the simulated prices."""

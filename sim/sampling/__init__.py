@@ -1,0 +1,1 @@
+"""When the steps are and which shocks they draw."""

@@ -1,0 +1,1 @@
+"""Quotes of one instant: read, their forwards and their vols."""

@@ -1,0 +1,283 @@
+"""Signed positions: who is long what, with everything needed to reprice them at any spot."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.forwards import imply_forwards
+from gammawall.surfaces.chains.smile import quote_vols
+from gammawall.surfaces.clock import VarianceClock, calendar_years, to_new_york
+from gammawall.surfaces.dealers.conventions import Shares, SignedFlow, signed_sizes
+from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.units import MULTIPLIER
+
+__all__ = ["Book", "ChainTerms", "chain_terms", "dealer_book"]
+
+
+@dataclass(frozen=True, eq=False)
+class Book:
+    """Option positions signed from the dealers' side, as arrays of one length N.
+
+    Forward of position i at spot S: ``carry_i × S``. Total variance to expiry: ``vol_i² × variance_years_i``;
+    `vol` therefore belongs to whichever clock measured `variance_years`.
+    """
+
+    contracts: np.ndarray
+    """signed: + dealers are long the option, call or put"""
+    strike: np.ndarray
+    """index points"""
+    is_call: np.ndarray
+    expiry: pd.DatetimeIndex
+    """settlement instants, New York"""
+    vol: np.ndarray
+    """the hedger's vol, annual decimal"""
+    variance_years: np.ndarray
+    years: np.ndarray
+    """real time to expiry, ACT/365"""
+    discount: np.ndarray
+    carry: np.ndarray
+    """forward / spot"""
+    spot: float
+    as_of: pd.Timestamp
+    convention: str = "given"
+    multiplier: float = MULTIPLIER
+    """USD per index point"""
+    sources: dict[str, int] = dataclasses.field(default_factory=dict)
+    """how many positions take their vol from which source"""
+
+    def __len__(self) -> int:
+        return self.strike.size
+
+    @property
+    def total_vol(self) -> np.ndarray:
+        """s = σ√T of each position, dimensionless."""
+        return self.vol * np.sqrt(self.variance_years)
+
+    def select(self, mask: np.ndarray) -> Book:
+        """The positions where `mask` is true."""
+        fields = {name: getattr(self, name)[mask] for name in _ARRAYS}
+        return dataclasses.replace(self, **fields)
+
+    def scaled(self, factor: float) -> Book:
+        """The same book with every position multiplied; −1 swaps the dealers' side."""
+        return dataclasses.replace(self, contracts=self.contracts * factor)
+
+    def at(self, instant: Any, clock: VarianceClock | None = None) -> Book:
+        """The same positions valued later: what has expired is gone, the rest has less variance and time.
+
+        Each position's total variance shrinks by the share of its variance time on `clock` that has passed;
+        carry and discount shrink with real time. Spot stays.
+
+        Args:
+            instant: not before `as_of`.
+            clock: flat sessions and no overnight variance when not given.
+
+        Raises:
+            InputError: `instant` is before the book's own time.
+        """
+        now = new_york(instant, "instant")
+        if now < self.as_of:
+            raise InputError(f"instant {now} is before the book's own time {self.as_of}: give a later one")
+        if now == self.as_of or not len(self):
+            return dataclasses.replace(self, as_of=now)
+        book = self.select(np.asarray(self.expiry > now))
+        clock = clock or VarianceClock()
+        left = np.asarray(clock.variance_years(now, book.expiry), float)
+        whole = np.asarray(clock.variance_years(self.as_of, book.expiry), float)
+        # A contract without variance time on this clock (a night that carries none) keeps what it has.
+        share = np.divide(left, whole, out=np.ones_like(left), where=whole > 0.0)
+        time = calendar_years(now, book.expiry) / book.years
+        return dataclasses.replace(
+            book,
+            variance_years=book.variance_years * share,
+            years=book.years * time,
+            discount=book.discount**time,
+            carry=book.carry**time,
+            as_of=now,
+        )
+
+    def same_day(self) -> np.ndarray:
+        """Mask of the positions that expire on the book's own date."""
+        return np.asarray(self.expiry.normalize() == self.as_of.normalize())
+
+    @classmethod
+    def from_positions(
+        cls,
+        *,
+        contracts: Any,
+        strike: Any,
+        expiry: Any,
+        vol: Any,
+        spot: float,
+        as_of: Any,
+        is_call: Any = True,
+        rate: float = 0.0,
+        carry_rate: float | None = None,
+        clock: VarianceClock | None = None,
+        multiplier: float = MULTIPLIER,
+    ) -> Book:
+        """A book written by hand.
+
+        Args:
+            contracts: signed numbers, + where dealers are long.
+            strike: index points, positive.
+            expiry: instants (strings, timestamps); without a zone they are New York time.
+            vol: annual decimal on `clock`, where one regular session carries vol²/252.
+            spot: index points.
+            as_of: the instant the book is valued at.
+            is_call: True for calls; the five position arguments broadcast.
+            rate: continuous discount rate per year.
+            carry_rate: growth of the forward per year (r − q); `rate` when not given.
+            clock: variance clock; flat sessions and no overnight variance when not given.
+            multiplier: USD per index point.
+
+        Raises:
+            InputError: an argument is out of range; names it.
+        """
+        now = new_york(as_of, "as_of")
+        instants = pd.DatetimeIndex(
+            [new_york(e, "expiry") for e in np.atleast_1d(np.asarray(expiry, object))]
+        )
+        given = np.arange(len(instants)) if len(instants) > 1 else 0
+        check_arguments(_ALLOWED, contracts=contracts, strike=strike, vol=vol, is_call=is_call, expiry=given)
+        growth = rate if carry_rate is None else carry_rate
+        check_arguments(_ALLOWED, spot=spot, rate=rate, carry_rate=growth, multiplier=multiplier)
+        columns = np.broadcast_arrays(
+            np.asarray(contracts, float),
+            np.asarray(strike, float),
+            np.asarray(vol, float),
+            np.asarray(is_call, bool),
+            given,
+        )
+        size, strikes, vols, calls, index = (np.atleast_1d(c).ravel().copy() for c in columns)
+        expiries = instants[index]
+        late = expiries <= now
+        if late.any():
+            raise InputError(
+                f"expiry {expiries[late][0]} is not after the book's time {now}: drop it or move as_of"
+            )
+        years = calendar_years(now, expiries)
+        variance_years = np.asarray((clock or VarianceClock()).variance_years(now, expiries), float)
+        return cls(
+            contracts=size,
+            strike=strikes,
+            is_call=calls,
+            expiry=expiries,
+            vol=vols,
+            variance_years=variance_years,
+            years=years,
+            discount=np.exp(-rate * years),
+            carry=np.exp(growth * years),
+            spot=float(spot),
+            as_of=now,
+            multiplier=multiplier,
+        )
+
+
+def _single(value: np.ndarray) -> np.ndarray:
+    return np.full(value.shape, value.ndim == 0)
+
+
+_ALLOWED = {
+    "contracts": ("finite, + where dealers are long", anything),
+    "strike": ("finite and positive", lambda v: v > 0.0),
+    "vol": ("a finite annual decimal such as 0.12, positive", lambda v: v > 0.0),
+    "is_call": CALL_FLAG,
+    "expiry": ("one instant or one per position", anything),
+    "spot": ("one finite positive number", lambda v: (v > 0.0) & _single(v)),
+    "rate": ("one finite number per year, such as 0.04", _single),
+    "carry_rate": ("one finite number per year, such as 0.03", _single),
+    "multiplier": ("one finite positive number, USD per index point", lambda v: (v > 0.0) & _single(v)),
+}
+
+_ARRAYS = ("contracts", "strike", "is_call", "expiry", "vol", "variance_years", "years", "discount", "carry")
+
+
+def new_york(instant: Any, name: str = "instant") -> pd.Timestamp:
+    """One instant in New York time, with the argument named when it is not one."""
+    try:
+        return to_new_york(instant)
+    except InputError:
+        raise InputError(
+            f"{name} must be a date and time such as 2026-01-28T16:00:00; got {instant!r}"
+        ) from None
+
+
+@dataclass(frozen=True, eq=False)
+class ChainTerms:
+    """What pricing a chain needs beyond its quotes, in the chain's row order."""
+
+    forward: np.ndarray
+    discount: np.ndarray
+    years: np.ndarray
+    """ACT/365"""
+    vol: np.ndarray
+    """annual decimal on `years`; NaN where nothing is known"""
+    source: np.ndarray
+    """where each vol comes from, see `quote_vols`"""
+
+
+def chain_terms(chain: OptionChain) -> ChainTerms:
+    """Forwards from put-call parity and vols from our own inversion of out-of-the-money mid quotes."""
+    forwards = imply_forwards(chain)
+    vols = quote_vols(chain, forwards)
+    terms = chain.quotes[["expiry", "root"]].merge(
+        forwards, on=["expiry", "root"], how="left", validate="many_to_one"
+    )
+    return ChainTerms(
+        *(terms[name].to_numpy(float) for name in ("forward", "discount", "years")),
+        vol=vols["vol"].to_numpy(float),
+        source=vols["source"].to_numpy(),
+    )
+
+
+def dealer_book(
+    chain: OptionChain,
+    convention: str | Shares | SignedFlow = "calls_long_puts_short",
+    size: str = "open_interest",
+    *,
+    terms: ChainTerms | None = None,
+) -> Book:
+    """The dealers' position in a chain under a stated convention.
+
+    Contracts without a position or a usable vol are left out.
+
+    Args:
+        chain: quotes.
+        convention: one of `CONVENTIONS` (the default says dealers are long calls and short puts), shares by
+            bucket, or signed flow.
+        size: one of `SIZES`; signed flow brings its own.
+        terms: from `chain_terms`, when several books of one chain are made.
+
+    Raises:
+        InputError: see `gammawall.surfaces.dealers.conventions.signed_sizes`; or nothing is left.
+    """
+    signed, name = signed_sizes(chain, convention, size)
+    terms = terms or chain_terms(chain)
+    keep = (signed != 0.0) & np.isfinite(terms.vol)
+    if not keep.any():
+        raise InputError(f"no contract has both a position under {name} and a usable vol: nothing to expose")
+    kept = chain.quotes.loc[keep]
+    kinds, counts = np.unique(terms.source[keep].astype(str), return_counts=True)
+    return Book(
+        contracts=signed[keep],
+        strike=kept["strike"].to_numpy(float),
+        is_call=kept["is_call"].to_numpy(bool),
+        expiry=pd.DatetimeIndex(kept["expiry"]),
+        vol=terms.vol[keep],
+        variance_years=terms.years[keep],
+        years=terms.years[keep],
+        discount=terms.discount[keep],
+        carry=terms.forward[keep] / chain.spot,
+        spot=chain.spot,
+        as_of=chain.as_of,
+        convention=name,
+        sources={str(k): int(n) for k, n in zip(kinds, counts, strict=True)},
+    )

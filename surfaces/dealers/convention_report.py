@@ -1,0 +1,41 @@
+"""How far exposures and levels depend on who is said to be long: one chain under every convention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.dealers.book import chain_terms, dealer_book
+from gammawall.surfaces.dealers.conventions import CONVENTIONS, SIZES, Shares, SignedFlow
+from gammawall.surfaces.dealers.rolloff import level_summary
+from gammawall.surfaces.errors import InputError
+
+__all__ = ["convention_report"]
+
+
+def convention_report(
+    chain: OptionChain,
+    *,
+    conventions: Sequence[str | Shares | SignedFlow] = tuple(CONVENTIONS),
+    sizes: Sequence[str] = tuple(SIZES),
+) -> pd.DataFrame:
+    """Exposures and levels of one chain under each convention and size.
+
+    Returns:
+        A frame indexed by (convention, size) with the columns of `level_summary` and ``refused``: the reason
+        where a size cannot be used, empty otherwise.
+    """
+    terms = chain_terms(chain)
+    rows, keys = [], []
+    for convention in conventions:
+        for size in sizes if not isinstance(convention, SignedFlow) else ("own",):
+            name = convention if isinstance(convention, str) else convention.name
+            keys.append((name, size))
+            try:
+                book = dealer_book(chain, convention, size, terms=terms)
+                rows.append(level_summary(book) | {"refused": ""})
+            except InputError as error:
+                rows.append({"refused": str(error)})
+    return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(keys, names=["convention", "size"]))

@@ -1,0 +1,1 @@
+"""Price, greeks and implied vol of one option."""

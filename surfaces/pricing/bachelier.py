@@ -1,0 +1,162 @@
+"""Bachelier: price and greeks of options on a forward whose changes are normal.
+
+    V = e^{-rT} [ω (F − K) Φ(ω d) + s φ(d)],   d = (F − K)/s,   s = σ√T in points,   ω = ±1
+
+Source: Bachelier (1900), Théorie de la spéculation; the greeks are its derivatives.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
+from gammawall.surfaces.precision import evaluate
+from gammawall.surfaces.pricing.black import Greeks
+from gammawall.surfaces.pricing.normal import erfcx, norm_cdf, norm_pdf
+
+__all__ = ["bachelier_greeks", "bachelier_price"]
+
+_FAR = 40.0
+"""φ(40) is zero in float64."""
+
+_ALLOWED = {
+    "forward": ("finite", anything),
+    "strike": ("finite", anything),
+    "expiry": ("finite years, zero or negative once expired", anything),
+    "vol": ("finite, index points per √year, zero or positive", lambda v: v >= 0.0),
+    "rate": ("finite, continuous per year, such as 0.04", anything),
+    "is_call": CALL_FLAG,
+}
+
+
+def bachelier_price(
+    forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any = 0.0, *, is_call: Any = True
+) -> Any:
+    """Discounted Bachelier price, index points.
+
+    Args:
+        forward: F, index points, any sign.
+        strike: K, index points, any sign.
+        expiry: T, years; at or below zero the option has expired.
+        vol: σ ≥ 0, index points per √year.
+        rate: r, continuous per year.
+        is_call: True for calls; all arguments broadcast.
+
+    Returns:
+        V, in the precision of the inputs (NumPy in, NumPy out).
+
+    Raises:
+        InputError: a concrete argument is NaN or infinite, or a vol is negative.
+    """
+    check_arguments(
+        _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
+    )
+    return evaluate(_price_kernel, forward, strike, expiry, vol, rate, is_call)
+
+
+def bachelier_greeks(
+    forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any = 0.0, *, is_call: Any = True
+) -> Greeks:
+    """Price and all greeks to third order; conventions and limits as `gammawall.surfaces.black_greeks`.
+
+    Arguments and errors as `bachelier_price`; vega is per point of vol.
+    """
+    check_arguments(
+        _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
+    )
+    return evaluate(_greeks_kernel, forward, strike, expiry, vol, rate, is_call)
+
+
+@jax.custom_jvp
+def _undiscounted(gap: Any, s: Any, sign: Any) -> Any:
+    """Intrinsic value plus s [φ(|d|) − |d| Φ(−|d|)], with erfcx so that far strikes lose only d² ε."""
+    d = jnp.minimum(jnp.abs(gap / s), _FAR)
+    time_value = s * norm_pdf(d) * (1.0 - d * np.sqrt(0.5 * np.pi) * erfcx(d * np.sqrt(0.5)))
+    return jnp.maximum(sign * gap, 0.0) + time_value
+
+
+@_undiscounted.defjvp
+def _undiscounted_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    # The price is smooth, its two parts are not: differentiated one by one they lose the kink at F = K.
+    gap, s, sign = primals
+    d = jnp.clip(gap / s, -_FAR, _FAR)
+    return _undiscounted(*primals), sign * norm_cdf(sign * d) * tangents[0] + norm_pdf(d) * tangents[1]
+
+
+class _Terms(NamedTuple):
+    """Broadcast arguments, with harmless stand-ins where there is nothing to integrate over."""
+
+    gap: jax.Array
+    """F − K"""
+    years: jax.Array
+    vol: jax.Array
+    rate: jax.Array
+    sign: jax.Array
+    discount: jax.Array
+    dead: jax.Array
+    """no time or no vol is left"""
+
+
+def _prepare(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any, is_call: Any) -> _Terms:
+    numbers = jnp.broadcast_arrays(*map(jnp.asarray, (forward, strike, expiry, vol, rate)))
+    dtype = jnp.result_type(*numbers, float)
+    forward, strike, expiry, vol, rate = (v.astype(dtype) for v in numbers)
+    least = float(jnp.finfo(dtype).tiny) ** 0.25
+    years = jnp.maximum(expiry, 0.0)
+    # Below tiny^¼ some power of time or vol in the greeks would overflow. Compared so that NaN counts as live
+    # and reaches the result.
+    dead = (years <= least) | (vol <= least)
+    sign = jnp.where(is_call, 1.0, -1.0).astype(dtype)
+    live = (jnp.where(dead, 1.0, years), jnp.where(dead, 1.0, vol))
+    return _Terms(forward - strike, *live, rate, sign, jnp.exp(-rate * years), dead)
+
+
+def _price(terms: _Terms) -> Any:
+    intrinsic = jnp.maximum(terms.sign * terms.gap, 0.0)
+    live = _undiscounted(terms.gap, terms.vol * jnp.sqrt(terms.years), terms.sign)
+    return terms.discount * jnp.where(terms.dead, intrinsic, live)
+
+
+@jax.jit
+def _price_kernel(forward, strike, expiry, vol, rate, is_call):
+    return _price(_prepare(forward, strike, expiry, vol, rate, is_call))
+
+
+@jax.jit
+def _greeks_kernel(forward, strike, expiry, vol, rate, is_call):
+    terms = _prepare(forward, strike, expiry, vol, rate, is_call)
+    gap, t, v, rate, sign, discount, dead = terms
+    root_t = jnp.sqrt(t)
+    s = v * root_t
+    d = jnp.clip(gap / s, -_FAR, _FAR)
+    square, half_t = d * d, 0.5 / t
+    density = discount * norm_pdf(d)
+    price = _price(terms)
+    delta, vega, gamma = sign * discount * norm_cdf(sign * d), density * root_t, density / s
+    step = sign * discount * 0.5 * (1.0 + sign * jnp.sign(gap))
+
+    def settle(value: Any, expired: Any = 0.0) -> Any:
+        return jnp.where(dead, expired, value)
+
+    return Greeks(
+        price=price,
+        delta=settle(delta, step),
+        gamma=settle(gamma),
+        vega=settle(vega),
+        theta=settle(rate * price - density * v / (2.0 * root_t)),
+        rho=settle(-t * price),
+        vanna=settle(-density * d / v),
+        volga=settle(vega * square / v),
+        charm=settle(rate * delta + density * d * half_t),
+        veta=settle(vega * (rate - (1.0 + square) * half_t)),
+        dual_delta=settle(-delta, -step),
+        dual_gamma=settle(gamma),
+        speed=settle(-gamma * d / s),
+        zomma=settle(gamma * (square - 1.0) / v),
+        color=settle(gamma * (rate + (1.0 - square) * half_t)),
+        ultima=settle(vega * square * (square - 3.0) / v / v),
+    )
