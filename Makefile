@@ -5,7 +5,7 @@ BIN    := .venv/bin
 # The other end of the supported versions, where such an interpreter exists and is not the default one.
 OTHER  := $(if $(NEWEST),$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info >= (3, 12) else ".venv-newest")'))
 
-.PHONY: demo test test-all bench bench-check figures lint types clean fuzz mutants
+.PHONY: demo test test-all docs bench bench-check figures lint types clean fuzz mutants
 
 demo: .venv/.ready
 	@$(BIN)/gammawall run pin-7000
@@ -16,6 +16,9 @@ test: .venv/.ready
 test-all: .venv/.ready $(OTHER:%=%/.ready)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 	@$(if $(OTHER),echo "the fast ones on $(NEWEST)" && $(OTHER)/bin/python -m pytest -n 2 --dist loadfile -m 'not slow' tests)
+
+docs: .venv/.ready
+	@$(BIN)/python -m sphinx -W -E -q -b html docs build/site && echo "build/site/index.html"
 
 figures: .venv/.ready
 	@$(BIN)/gammawall run pin-7000 --quiet && $(BIN)/gammawall ledger --quiet && $(BIN)/python docs/figures.py

@@ -1,0 +1,174 @@
+"""A Sphinx extension: one page per package, every name of its ``__all__`` in the room it comes from.
+
+The files ``docs/api/*.rst`` are empty on purpose: their text is made here when they are read, so that a
+new public name is on its page without another line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
+
+from sphinx.pycode import ModuleAnalyzer
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+PACKAGES = ("surfaces", "sim", "scenarios")
+
+
+class Entry(NamedTuple):
+    """A public name."""
+
+    name: str
+    kind: str
+    """of its directive: function, class, module or data"""
+    path: str
+    """its public name in full"""
+    home: str
+    """the module that defines it"""
+
+    @property
+    def room(self) -> str:
+        """The folder it comes from, as a dotted name."""
+        return self.home.rpartition(".")[0]
+
+
+def entries(package: str) -> list[Entry]:
+    """Every name of ``gammawall.PACKAGE.__all__``."""
+    module = importlib.import_module(f"gammawall.{package}")
+    return [_entry(module, name) for name in module.__all__]
+
+
+def _entry(package: ModuleType, name: str) -> Entry:
+    thing = getattr(package, name)
+    path = f"{package.__name__}.{name}"
+    if isinstance(thing, ModuleType):
+        return Entry(name, "module", thing.__name__, thing.__name__)
+    if inspect.isclass(thing):
+        kind, home = "class", thing.__module__
+    elif callable(thing):
+        kind, home = "function", inspect.unwrap(thing).__module__
+    else:
+        kind, home = "data", _home_of_data(package.__name__, name, thing)
+    return Entry(name, kind, path, home)
+
+
+def _home_of_data(package: str, name: str, thing: object) -> str:
+    """The module that assigns a constant; its comment is read from there."""
+    assignment = re.compile(rf"^{name}\b[^=\n]*=", re.MULTILINE)
+    for path, module in sorted(sys.modules.items()):
+        ours = path.startswith(f"{package}.") and vars(module).get(name) is thing
+        if ours and assignment.search(inspect.getsource(module)):
+            return path
+    raise LookupError(f"no module of {package} assigns {name}")
+
+
+def page(package: str) -> str:
+    """The page of a package, in reStructuredText."""
+    full = f"gammawall.{package}"
+    lines = _heading(full, "=")
+    lines += [_sentence(full), ""]
+    public = entries(package)
+    for room in sorted({entry.room for entry in public}, key=lambda r: (r == full, r)):
+        here = sorted((e for e in public if e.room == room), key=lambda e: (e.kind, e.name.lower()))
+        title = room.removeprefix(f"{full}.") if room != full else "the ground"
+        lines += _heading(title, "-")
+        if room != full:
+            lines += [_sentence(room), ""]
+        for entry in here:
+            lines += _directive(full, entry)
+    return "\n".join(lines)
+
+
+def _heading(title: str, line: str) -> list[str]:
+    return [title, line * len(title), ""]
+
+
+def _sentence(module: str) -> str:
+    return _prose((importlib.import_module(module).__doc__ or "").splitlines()[0])
+
+
+def _directive(package: str, entry: Entry) -> list[str]:
+    if entry.kind == "data":
+        said = ModuleAnalyzer.for_module(entry.home).find_attr_docs().get(("", entry.name), [])
+        return [f".. py:data:: {entry.path}", "", *(f"   {_prose(line)}" for line in said), ""]
+    lines = [f".. auto{entry.kind}:: {entry.path}"]
+    if entry.kind in ("class", "module"):
+        lines.append("   :members:")
+    if entry.kind == "module":
+        return [*_heading(f"{package.rpartition('.')[2]}.{entry.name}", "~"), *lines, ""]
+    return [*lines, ""]
+
+
+# --- docstrings ---------------------------------------------------------------------------------------
+
+
+def _as_restructured_text(
+    _app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Docstrings are plain text: formulas stay as they are written, bars and stars mean nothing.
+
+    An indented block after a paragraph is a formula or a listing. What is returned is a sentence, of which
+    napoleon would take the words before a colon for a type. Other sections are left to napoleon.
+    """
+    made: list[str] = []
+    in_section = in_example = in_formula = False
+    for number, line in enumerate(lines):
+        if line.rstrip() in ("Returns:", "Yields:"):
+            made.append(f":{line.strip()[:-1].lower()}:")
+            in_section, in_formula = True, False
+            continue
+        if not line.strip():
+            in_example = False
+        elif not line.startswith(" "):
+            in_section, in_formula = bool(_SECTION.match(line)), False
+        if line.lstrip().startswith(">>>"):
+            in_example = True
+        elif line.startswith("    ") and not in_section and not in_formula and not lines[number - 1].strip():
+            made += ["::", ""]
+            in_formula = True
+        made.append(line if in_example or in_formula else _prose(line))
+    if what == "attribute":
+        made.insert(0, "")  # or napoleon takes the words before a colon for its type
+    lines[:] = made
+
+
+_SECTION = re.compile(r"^(Args|Attributes|Examples?|Raises|Sources?):\s*$")
+_CODE = re.compile(r"(``[^`]+``|(?<![:`])`[^`]+`)")
+
+
+def _prose(text: str) -> str:
+    """Code between backticks linked where it is public, everything else escaped."""
+    parts = _CODE.split(text)
+    return "".join(_linked(part.strip("`")) if k % 2 else _escaped(part) for k, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*|\\]|(?<=\w)_(?!\w))", r"\\\1", text)
+
+
+def _linked(code: str) -> str:
+    name = code.removesuffix("()").removeprefix("gammawall.")
+    package, _, last = name.rpartition(".")
+    for candidate in PACKAGES:
+        if package in ("", candidate) and last in importlib.import_module(f"gammawall.{candidate}").__all__:
+            return f":py:obj:`{code} <gammawall.{candidate}.{last}>`"
+    return f"``{code}``"
+
+
+def _source_read(_app: Sphinx, document: str, source: list[str]) -> None:
+    folder, _, package = document.rpartition("/")
+    if folder == "api" and package in PACKAGES:
+        source[0] = page(package)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """What Sphinx calls."""
+    app.connect("source-read", _source_read)
+    app.connect("autodoc-process-docstring", _as_restructured_text, priority=400)  # before napoleon
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
