@@ -20,6 +20,34 @@ if TYPE_CHECKING:
 
 PACKAGES = ("surfaces", "sim", "scenarios")
 
+PREAMBLE = """\
+import numpy as np
+import pandas as pd
+from gammawall import scenarios, sim, surfaces
+
+# Dealers are long 20,000 calls that expire at the close.
+book = surfaces.Book.from_positions(
+    contracts=20_000,
+    strike=7000.0,
+    expiry="2026-01-28T16:00",
+    vol=0.12,
+    spot=7000.0,
+    as_of="2026-01-28T09:30",
+)
+market = sim.Market(7000.0, "2026-01-28T09:30", "2026-01-28T16:00")
+
+# Quotes of two expiries, at a vol of 12 %.
+quotes = pd.MultiIndex.from_product(
+    [["2026-01-28", "2026-02-20"], np.arange(6800.0, 7201.0, 25.0), [True, False]],
+    names=["expiry", "strike", "is_call"],
+).to_frame(index=False)
+years = quotes["expiry"].map({"2026-01-28": 1 / 252, "2026-02-20": 17 / 252})
+fair = surfaces.black_price(7000.0, quotes["strike"], years, 0.12, is_call=quotes["is_call"])
+quotes = quotes.assign(root="SPXW", bid=np.maximum(fair - 0.1, 0.0), ask=fair + 0.1, open_interest=500)
+chain = surfaces.read_chain(quotes, spot=7000.0, as_of="2026-01-28T09:30")
+"""
+"""What the examples of the docstrings may use; shown on every page, run by the tests."""
+
 
 class Entry(NamedTuple):
     """A public name."""
@@ -72,7 +100,8 @@ def page(package: str) -> str:
     """The page of a package, in reStructuredText."""
     full = f"gammawall.{package}"
     lines = _heading(full, "=")
-    lines += [_sentence(full), ""]
+    lines += [_sentence(full), "", "The examples go on from here:", "", ".. code-block:: python", ""]
+    lines += [f"   {line}".rstrip() for line in PREAMBLE.splitlines()] + [""]
     public = entries(package)
     for room in sorted({entry.room for entry in public}, key=lambda r: (r == full, r)):
         here = sorted((e for e in public if e.room == room), key=lambda e: (e.kind, e.name.lower()))
