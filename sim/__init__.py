@@ -23,6 +23,7 @@ from gammawall.sim.models.hedging import (
 from gammawall.sim.models.heston import Heston
 from gammawall.sim.models.impact import FunctionImpact, Impact, LinearImpact, ObizhaevaWang, PowerLaw
 from gammawall.sim.models.jumps import Jumps
+from gammawall.sim.models.protocols import check_protocol
 from gammawall.sim.models.stochastic_level import StochasticLevel
 from gammawall.sim.models.surface_motion import Motion, SpotVolBeta, StickyMoneyness, StickyStrike
 from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
@@ -66,6 +67,7 @@ __all__ = [
     "StochasticLevel",
     "Zakamouline",
     "ZeroDteFlow",
+    "check_protocol",
     "portfolio_pnl",
     "reverse_stress",
     "sensitivities",

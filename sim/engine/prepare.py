@@ -18,6 +18,7 @@ from gammawall.sim.measure.statistics import Probe
 from gammawall.sim.models.dynamics import Dynamics
 from gammawall.sim.models.hedging import Clearing, HedgingPolicy, NoHedging
 from gammawall.sim.models.impact import Impact, LinearImpact
+from gammawall.sim.models.protocols import check_protocol
 from gammawall.sim.models.stochastic_level import StochasticLevel, level_values
 from gammawall.sim.models.surface_motion import Motion
 from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
@@ -69,6 +70,7 @@ def prepare_run(
     snapshots: pd.DatetimeIndex | None = None,
 ) -> Run:
     """Tabulate the book and choose the step: the static map where it holds, step by step elsewhere."""
+    check_protocol(dynamics, Dynamics, "dynamics")
     inside = book.expiry[(book.expiry > market.start) & (book.expiry < market.close)]
     geometric = (
         config.geometric if config.geometric is not None else _lead_in(book, market, groups, impact, flow)
@@ -193,8 +195,7 @@ def _fixed_market(
         settlement=table.settlement,
         inverse=table.inverse,
         still=still_rows(table, positions, schedule),
-        # Within one step every fundamental price is taken as a Brownian bridge of the nominal vol.
-        bridge=getattr(dynamics, "vol", 0.0) * np.sqrt(schedule.variance),
+        bridge=dynamics.bridge_std(schedule),
     )
     # The rows travel with the steps; the table keeps what all steps share.
     none = np.zeros(0)

@@ -57,6 +57,16 @@ class Dynamics(Protocol):
         """Bounds of X − X_0 that all but 1e-15 of the paths keep to at every step."""
         ...
 
+    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+        """Standard deviation of what diffusion adds to X in each step, [N], jumps left out.
+
+        Where a wall settles, the step is refined between its two ends by a Brownian bridge of this width:
+        half way, X has a variance of bridge_std²/4 about the mean of the ends. σ√h for a diffusion with vol
+        σ over h years; where σ is random or depends on the price, its root mean square will do. Zero where X
+        moves by jumps alone.
+        """
+        ...
+
     def exact(self, schedule: Schedule, spot: float) -> dict[str, float]:
         """Expectations over the run in closed form.
 
@@ -136,6 +146,9 @@ class GBM:
         total = self.vol**2 * schedule.variance.sum()
         return log_bounds(schedule, growth(self.drift), self.catalysts, lambda u: 0.5 * total * (u * u - u))
 
+    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+        return self.vol * np.sqrt(schedule.variance)
+
     def exact(self, schedule: Schedule, spot: float) -> dict[str, float]:
         years = schedule.variance.sum()
         total = self.vol**2 * years
@@ -195,6 +208,10 @@ class Bachelier:
         trend = growth(self.drift) * years
         low, high = log_bounds(schedule, 0.0, self.catalysts, np.zeros_like)
         return low + np.log1p(min(trend, 0.0) - reach), high + np.log1p(max(trend, 0.0) + reach)
+
+    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+        # Of the log price near the start; away from it by S₀/S, some per cent at most in a session.
+        return self.vol * np.sqrt(schedule.variance)
 
     def exact(self, schedule: Schedule, spot: float) -> dict[str, float]:
         level = 1.0 + growth(self.drift) * schedule.variance.sum()

@@ -133,6 +133,14 @@ class Heston:
             lambda u: self._cumulant(u, float(schedule.variance.sum())),
         )
 
+    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+        """Root of the step's expected variance, ∫ E[v] dt = ∫ θ + (v₀ − θ) e^{−κt} dt."""
+        h, kappa = schedule.variance, self.mean_reversion
+        begin = np.cumsum(h) - h
+        share = np.where(h > 0.0, _fade(kappa, h) / np.where(h > 0.0, h, 1.0), 1.0)
+        gap = (self.vol**2 - self.long_vol**2) * np.exp(-kappa * begin) * share
+        return np.sqrt(self.long_vol**2 + gap) * np.sqrt(h)
+
     def _cumulant(self, u: np.ndarray, years: float) -> np.ndarray:
         """ln E[e^{uX}] without drift, by the Riccati equation; infinite from where the moment explodes."""
         xi, kappa = self._xi, self.mean_reversion

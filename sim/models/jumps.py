@@ -114,6 +114,9 @@ class Jumps:
 
         return log_bounds(schedule, growth(self.drift), self.catalysts, cumulant)
 
+    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+        return self.vol * np.sqrt(schedule.variance)
+
     def exact(self, schedule: Schedule, spot: float) -> dict[str, float]:
         years = schedule.variance.sum()
         expected = self.rate_per_year * years
