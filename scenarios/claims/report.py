@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
 from gammawall.scenarios.claims.amplification import imbalance_words
 from gammawall.scenarios.claims.figures import (
     amplification_by_gamma,
@@ -27,7 +24,6 @@ from gammawall.scenarios.claims.words import (
     tested_words,
     unidentified,
 )
-from gammawall.scenarios.pages import drawing
 from gammawall.scenarios.pages.page import Picture, Table, number_text
 from gammawall.scenarios.pages.templating import template
 
@@ -60,10 +56,6 @@ def ledger_report(record: Mapping[str, Any]) -> str:
         curve_of=None if curve is None else curve["scenario"],
         settings=settings,
         provenance=record["provenance"],
-        colours={
-            name: getattr(drawing, name.upper()) for name in ("hedged", "baseline", "theory", "exposure")
-        },
-        plotly=Markup(get_plotlyjs()),
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from gammawall.scenarios.pages.offline import Figure
+
 __all__ = [
     "BASELINE",
     "EXPOSURE",
@@ -69,7 +71,7 @@ def blank_figure(x_title: str, y_title: str) -> go.Figure:
     faint = tint(BASELINE, 0.25)
     axis = {"automargin": True, "zeroline": False, "gridcolor": faint, "zerolinecolor": BASELINE}
     axis |= {"ticks": "outside", "ticklen": 4, "tickcolor": faint}
-    return go.Figure(
+    return Figure(
         layout={
             # An empty template: the default one weighs 7 kB per figure and paints its own background.
             "template": go.layout.Template(),

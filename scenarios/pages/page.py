@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from gammawall.scenarios.pages import drawing
 from gammawall.scenarios.pages.templating import script_json, template
 from gammawall.scenarios.provenance import environment
 
@@ -63,13 +61,8 @@ class Page:
 
     def html(self) -> str:
         """The page as text."""
-        colours = {
-            name: getattr(drawing, name.upper()) for name in ("hedged", "baseline", "theory", "exposure")
-        }
         content = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return template("chain.html.j2").render(
-            **content, plotly=Markup(get_plotlyjs()), provenance=environment(), colours=colours
-        )
+        return template("chain.html.j2").render(**content, provenance=environment())
 
 
 def number_text(value: Any, digits: int = 2) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
+from gammawall.scenarios.pages import drawing
 from gammawall.scenarios.pages.drawing import format_level, real
 from gammawall.scenarios.pages.numbers import count_text, format_estimate, format_exact, format_gap, leaf_text
+from gammawall.scenarios.pages.offline import CONFIG, POLICY
 from gammawall.scenarios.record import leaves
 from gammawall.scenarios.runs.answers import is_clear
 
 __all__ = ["script_json", "template"]
+
+_COLOURS = ("hedged", "baseline", "theory", "exposure")
 
 
 def script_json(text: str) -> Markup:
@@ -41,5 +47,11 @@ def template(name: str) -> jinja2.Template:
         "count": count_text,
         "leaves": lambda record: [(key, leaf_text(value)) for key, value in leaves(record)],
         "clear": lambda m: is_clear(real(m.get("difference")), real(m.get("difference_stderr"))),
+    }
+    environment.globals |= {
+        "policy": Markup(POLICY),
+        "config": script_json(json.dumps(CONFIG)),
+        "plotly": lambda: Markup(get_plotlyjs()),
+        "colours": {key: getattr(drawing, key.upper()) for key in _COLOURS},
     }
     return environment.get_template(name)

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from gammawall.scenarios.pages import drawing
 from gammawall.scenarios.pages.drawing import format_level, real, series_array
 from gammawall.scenarios.pages.numbers import plain
 from gammawall.scenarios.pages.templating import script_json, template
@@ -79,13 +76,10 @@ def render_report(result: RunRecord) -> str:
         theory=entries(document, "theory"),
         status=mapping(document.get("status")),
         paths=at(resolved, "simulation", "paths"),
+        provenance=mapping(document.get("provenance")),
         seed=mapping(document.get("provenance")).get("seed"),
         resolved=resolved,
         scenario={k: v for k, v in resolved.items() if k not in ("facts", "assumptions")},
-        colours={
-            name: getattr(drawing, name.upper()) for name in ("hedged", "baseline", "theory", "exposure")
-        },
-        plotly=Markup(get_plotlyjs()),
         z_limit=SIGNIFICANT_Z,
     )
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from plotly.offline import get_plotlyjs
 
+from gammawall.scenarios.pages.drawing import blank_figure
 from gammawall.scenarios.runs.comparison import compare
 from gammawall.scenarios.runs.comparison_page import compare_page
 from gammawall.scenarios.runs.report import render_report
@@ -131,8 +136,11 @@ def browser() -> Iterator:
         opened.close()
 
 
-def faults(browser, file: Path, width: int = 1280, height: int = 800) -> list[str]:
-    """What is wrong with a page on a screen, light or dark, one sentence each."""
+def faults(browser, file: Path, width: int = 1280, height: int = 800, *, leave: bool = False) -> list[str]:
+    """What is wrong with a page on a screen, light or dark, one sentence each.
+
+    With ``leave`` it is also tried to get out of the page: every button is pressed and every link followed.
+    """
     found: list[str] = []
     phone = width < 500
     context = browser.new_context(
@@ -144,7 +152,10 @@ def faults(browser, file: Path, width: int = 1280, height: int = 800) -> list[st
         if request.url != file.as_uri() and not request.url.startswith(("data:", "blob:")):
             found.append(f"asks for {request.url}")
 
-    page.on("request", asked)
+    context.on("request", asked)
+    context.route(re.compile("^https?:"), lambda route: route.abort())
+    context.on("page", lambda _: found.append("opens a window"))
+    page.on("framenavigated", lambda frame: _moved(frame.url, file, found))
     page.on("console", lambda said: found.append(f"error: {said.text}") if said.type == "error" else None)
     page.on("pageerror", lambda error: found.append(f"throws {error}"))
     try:
@@ -152,11 +163,52 @@ def faults(browser, file: Path, width: int = 1280, height: int = 800) -> list[st
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             found += [f"{scheme}: {fault}" for fault in page.evaluate(LOOK, {"least": LEAST_CONTRAST})]
+        if leave:
+            found += page.evaluate(WAYS_OUT)
+            page.evaluate(PRESS_ALL)
+            # A window or a request of a click comes a moment after it.
+            page.wait_for_timeout(300)
     finally:
         context.close()
     return found
 
 
+def _moved(url: str, file: Path, found: list[str]) -> None:
+    if url.partition("#")[0] not in (file.as_uri(), "about:blank"):
+        found.append(f"goes to {url}")
+
+
+WAYS_OUT = """() => {
+  const found = [];
+  const policy = document.querySelector('meta[http-equiv="Content-Security-Policy"]')?.content ?? "";
+  for (const rule of ["default-src 'none'", "form-action 'none'", "base-uri 'none'"])
+    if (!policy.includes(rule)) found.push(`no ${rule}`);
+  for (const e of document.querySelectorAll("form, iframe, object, embed, base, [target], [ping]"))
+    found.push(`has a ${e.tagName.toLowerCase()}`);
+  for (const e of document.querySelectorAll("a")) {
+    const to = e.getAttribute("href") ?? e.getAttribute("xlink:href") ?? "";
+    if (!to.startsWith("#") || !document.getElementById(to.slice(1))) found.push(`links to “${to}”`);
+  }
+  for (const e of document.querySelectorAll(".modebar-btn")) {
+    const says = e.dataset.title ?? "";
+    if (/share|cloud|upload|send|studio|produced/i.test(says)) found.push(`has a button “${says}”`);
+  }
+  for (const plot of document.querySelectorAll("[data-plot]")) {
+    const { showSendToCloud, plotlyServerURL, displaylogo } = plot._context;
+    if (showSendToCloud || plotlyServerURL || displaylogo) found.push("plotly may send the figure away");
+  }
+  return found;
+}"""
+PRESS_ALL = """async () => {
+  const press = (e) => e.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+  document.querySelectorAll("details").forEach((e) => (e.open = true));
+  document.querySelectorAll(".modebar-btn, button, a, summary, .updatemenu-header").forEach(press);
+  // What a button opens may ask before it goes on.
+  for (let i = 0; i < 3; i++) {
+    await new Promise((next) => setTimeout(next, 50));
+    document.querySelectorAll("[class*=dialog] button, [class*=dialog] a").forEach(press);
+  }
+}"""
 LOOK = """({ least }) => {
   const found = [];
   const answer = document.querySelector("#answer h1")?.getBoundingClientRect();
@@ -210,7 +262,7 @@ def test_a_report_draws_answers_first_and_asks_nobody(browser, tmp_path, make: C
     file = tmp_path / "report.html"
     file.write_text(make(), encoding="utf-8")
     for width, height in SCREENS:
-        assert faults(browser, file, width, height) == [], width
+        assert faults(browser, file, width, height, leave=width > 1000) == [], width
 
 
 def test_the_check_sees_what_is_wrong(browser, tmp_path):
@@ -251,6 +303,103 @@ def test_the_page_s_own_policy_stops_a_request(browser, tmp_path):
     found = faults(browser, file)
     assert any("Content Security Policy" in fault for fault in found)
     assert not any("not drawn" in fault for fault in found)
+
+
+def opened_up(text: str) -> str:
+    """A page without what keeps it from leaving: plotly's own settings, no guard."""
+    start = text.index("window.open = () => null;")
+    guard = text[start : text.index("const plots", start)]
+    text = text.replace(guard, "").replace(
+        "const settings = {", "const settings = { displayModeBar: true }, _ = {"
+    )
+    return re.sub(r'"modebar":\{"remove":\[[^]]*\]\},', "", text)
+
+
+def test_the_check_sees_every_way_out(browser, tmp_path):
+    file, text = tmp_path / "report.html", run_page()
+    link = '<a href="https://example.invalid/there" target="_blank">there</a></main>'
+    file.write_text(opened_up(text).replace("</main>", link), encoding="utf-8")
+    found = "\n".join(faults(browser, file, leave=True))
+    for fault in (
+        "has a button “Share chart...”",
+        "has a button “Produced with Plotly.js",
+        "plotly may send the figure away",
+        "has a a",
+        "links to “https://example.invalid/there”",
+        "links to “https://plotly.com/”",
+        "opens a window",
+        "asks for https://example.invalid/there",
+        "asks for https://cloud.plotly.com/newchart",
+    ):
+        assert fault in found, found
+
+
+def test_the_page_itself_opens_nothing_even_if_it_holds_a_link(browser, tmp_path):
+    file = tmp_path / "report.html"
+    links = (
+        '<a href="https://example.invalid/a" target="_blank">a</a><a href="https://example.invalid/b">b</a>'
+        '<svg><a xlink:href="https://example.invalid/c"><text>c</text></a></svg>'
+        "<button onclick=\"window.open('https://example.invalid/d')\">d</button>"
+        '<form action="https://example.invalid/e"><button>e</button></form></main>'
+    )
+    file.write_text(run_page().replace("</main>", links), encoding="utf-8")
+    found = [fault for fault in faults(browser, file, leave=True) if "asks for" in fault or "opens" in fault]
+    assert found == []
+
+
+SHOWN = {
+    "html": lambda figure: figure.to_html(),
+    "notebook": lambda figure: figure._repr_html_(),
+    "bundle": lambda figure: mime_page(figure._repr_mimebundle_()["application/vnd.plotly.v1+json"]),
+}
+"""How a figure gets into a page that is not ours; the last is what JupyterLab does."""
+
+
+def mime_page(bundle: dict) -> str:
+    given = ", ".join(json.dumps(bundle.get(key, {})) for key in ("data", "layout", "config"))
+    body = f'<div id="g"></div><script>{get_plotlyjs()}</script><script>Plotly.newPlot("g", {given})</script>'
+    return f"<!doctype html><meta charset='utf-8'><body>{body}"
+
+
+def buttons(browser, file: Path) -> list[str]:
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    context.route(re.compile("^https?:"), lambda route: route.abort())
+    page.goto(file.as_uri())
+    with contextlib.suppress(sync_api.TimeoutError):  # without plotly.js, from another host, there are none
+        page.wait_for_selector(".modebar-btn", state="attached", timeout=3000)
+    titles = (
+        "[...document.querySelectorAll('.modebar-btn, svg a')].map((b) => b.dataset.title ?? b.textContent)"
+    )
+    found = page.evaluate(titles)
+    context.close()
+    return found + [url for url in asked if url.startswith("http")]
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_a_figure_shown_in_a_notebook_cannot_be_uploaded(browser, tmp_path, monkeypatch, shown):
+    import plotly.io
+
+    monkeypatch.setattr(plotly.io.renderers, "_default_name", "plotly_mimetype")
+    monkeypatch.setattr(plotly.io.renderers, "_default_renderers", [plotly.io.renderers["plotly_mimetype"]])
+    file, bad = tmp_path / "figure.html", re.compile("share|cloud|Produced|https?:|here", re.IGNORECASE)
+    figure = blank_figure('x <a href="https://example.invalid">here</a>', "y")
+    figure.add_scatter(x=[1, 2], y=[1, 2])
+    file.write_text(SHOWN[shown](figure), encoding="utf-8")
+    found = buttons(browser, file)
+    assert len(found) > 3
+    assert [text for text in found if bad.search(text)] == []
+
+    # A figure of plotly's own class has it all.
+    import plotly.graph_objects as go
+
+    plain = go.Figure(figure.data, {"xaxis": {"title": '<a href="https://example.invalid">here</a>'}})
+    file.write_text(SHOWN[shown](plain), encoding="utf-8")
+    seen = "\n".join(buttons(browser, file))
+    out = ("https://cdn.",) if shown == "notebook" else ("Share chart", "Produced with Plotly.js", "here")
+    assert all(text in seen for text in out), seen
 
 
 def test_tables_are_saved_as_csv_and_the_page_prints_inside_the_paper(browser, tmp_path):

@@ -1,10 +1,16 @@
+// Nothing here leads out of this file: no window opens, and no link goes anywhere but to a part of it or to a
+// file made here.
+window.open = () => null;
+function stay(event) {
+  const link = event.target.closest?.("a");
+  const to = link?.getAttribute("href") ?? link?.getAttribute("xlink:href");
+  if (to && !/^(#|blob:|data:)/.test(to)) event.preventDefault();
+}
+addEventListener("click", stay, true);
+addEventListener("auxclick", stay, true);
+
 const plots = [...document.querySelectorAll("[data-plot]")];
-const settings = {
-  displaylogo: false,
-  responsive: true,
-  displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-};
+const settings = { ...CONFIG, displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false };
 for (const plot of plots) {
   const { data, layout } = JSON.parse(document.getElementById(plot.dataset.plot).textContent);
   Plotly.newPlot(plot, data, layout, settings);

@@ -190,7 +190,7 @@ def test_the_page_needs_no_network(long_run):
     policy = next(v for v in page.values("content") if v.startswith("default-src"))
     assert policy.startswith("default-src 'none';")
     assert "http" not in policy
-    assert "displaylogo: false" in text
+    assert '"displaylogo": false' in text
 
 
 def test_the_page_is_small_and_quick(long_run):
