@@ -8,22 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gammawall.scenarios.chains.figures import gamma_heatmap, gex_by_strike
+from gammawall.scenarios.chains.figures import gex_by_strike
+from gammawall.scenarios.chains.objects import gamma_profile, session_heatmap
 from gammawall.scenarios.pages.page import Page, Picture, Table, level_text, number_text
-from gammawall.scenarios.runs import figures
 from gammawall.surfaces.chains.chain import OptionChain
-from gammawall.surfaces.clock import is_session, session_bounds
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.confidence import bootstrap_levels
 from gammawall.surfaces.dealers.convention_report import convention_report
 from gammawall.surfaces.dealers.exposures import Exposures
-from gammawall.surfaces.dealers.ladder import gex_heatmap
 from gammawall.surfaces.dealers.rolloff import expiry_removal
 from gammawall.surfaces.units import USD_BN
 
 __all__ = ["exposures_report"]
-
-_HEAT_SPOTS, _HEAT_MINUTES = 61, 5
 
 
 def exposures_report(chain: OptionChain, book: Book, exposed: Exposures, record: dict[str, Any]) -> str:
@@ -67,18 +63,12 @@ def exposures_report(chain: OptionChain, book: Book, exposed: Exposures, record:
 
 
 def _pictures(book: Book, exposed: Exposures, record: dict[str, Any], gex: float) -> dict[str, Picture]:
-    series = {
-        "gex_spot": exposed.profile.index.to_numpy(float),
-        "gex_total_bn": exposed.profile["gex_usd_per_1pct"].to_numpy(float) / USD_BN,
-        "gex_same_day_bn": exposed.profile["gex_0dte_usd_per_1pct"].to_numpy(float) / USD_BN,
-    }
-    heat = _session_heatmap(book)
     return {
         "profile": Picture(
             "Dealer gamma over the index level",
             "Every option repriced at its own vol. Above zero dealers damp, below they amplify.",
             f"Dealer gamma over spot; {gex:,.1f} USD bn per 1 % at spot.",
-            figures.gex_profile(series, exposures=record, spot=book.spot),
+            gamma_profile(exposed, record),
         ),
         "strikes": Picture(
             "Dealer gamma by strike",
@@ -91,22 +81,11 @@ def _pictures(book: Book, exposed: Exposures, record: dict[str, Any], gex: float
             "What the same positions would hold at each index level as the day goes on: full repricing, "
             "positions and vols unchanged.",
             "Dealer gamma over time and index level.",
-            None if heat is None else gamma_heatmap(heat, book.spot),
+            session_heatmap(book),
             "The quotes are not of an open session, so there is no rest of the day to draw.",
             height=420,
         ),
     }
-
-
-def _session_heatmap(book: Book) -> pd.DataFrame | None:
-    """GEX from now to the close of the session, None where no session is open."""
-    if not is_session(book.as_of):
-        return None
-    first, close = session_bounds(book.as_of)
-    if not first <= book.as_of < close:
-        return None
-    times = pd.date_range(book.as_of, close - pd.Timedelta(minutes=1), freq=f"{_HEAT_MINUTES}min")
-    return gex_heatmap(book, book.spot * np.linspace(0.97, 1.03, _HEAT_SPOTS), list(times))
 
 
 def _levels_table(book: Book) -> Table:

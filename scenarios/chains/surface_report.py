@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.chains.exposure_record import rows_of
-from gammawall.scenarios.chains.figures import error_by_expiry, smiles, surface_3d
+from gammawall.scenarios.chains.figures import error_by_expiry
+from gammawall.scenarios.chains.objects import MODEL_NAMES, surface_picture, surface_smiles
 from gammawall.scenarios.pages.page import Page, Picture, Table, level_text, number_text
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.chains.forwards import imply_forwards
@@ -18,9 +19,6 @@ from gammawall.surfaces.vol_surfaces.arbitrage import ArbitrageReport, check_arb
 from gammawall.surfaces.vol_surfaces.fit import MODELS, SurfaceFit, fit_surface
 
 __all__ = ["surface_report"]
-
-_NAMES = {"essvi": "eSSVI", "svi": "SVI"}
-_REACH_SD = np.linspace(-3.0, 3.0, 61)
 
 
 def surface_report(chain: OptionChain) -> tuple[dict[str, Any], str]:
@@ -60,25 +58,21 @@ def _tiles(
     fitted, listed = len(fits["essvi"].surface.years), len(fits["essvi"].report)
     return [
         ("expiries fitted", f"{fitted}", f"of {listed}"),
-        *((f"median error, {_NAMES[m]}", f"{medians[m]:.2f} vol points", "") for m in fits),
+        *((f"median error, {MODEL_NAMES[m]}", f"{medians[m]:.2f} vol points", "") for m in fits),
         *(
-            (f"arbitrage, {_NAMES[m]}", "none" if a.is_free else "found", f"{a.points:,} points")
+            (f"arbitrage, {MODEL_NAMES[m]}", "none" if a.is_free else "found", f"{a.points:,} points")
             for m, a in audits.items()
         ),
     ]
 
 
 def _pictures(fits: dict[str, SurfaceFit], bands: pd.DataFrame) -> dict[str, Picture]:
-    surface = fits["essvi"].surface
-    years = np.asarray(surface.years, float)
-    spread = np.sqrt(np.asarray(surface.total_variance(np.zeros_like(years), years)))
-    variance = np.asarray(surface.total_variance(spread[:, None] * _REACH_SD, years[:, None]))
     return {
         "surface": Picture(
             "The eSSVI surface",
             "Drag to turn.",
             "Vol over moneyness and time.",
-            surface_3d(_REACH_SD, years, np.sqrt(variance / years[:, None])),
+            surface_picture(fits["essvi"]),
         ),
         "errors": Picture(
             "Error by expiry",
@@ -91,7 +85,7 @@ def _pictures(fits: dict[str, SurfaceFit], bands: pd.DataFrame) -> dict[str, Pic
             "Smiles",
             "Bars: bid to ask. Lines: the two models.",
             "Smiles of several expiries.",
-            smiles(*_smile_data(bands, fits)),
+            surface_smiles(bands, {MODEL_NAMES[model]: fit for model, fit in fits.items()}),
             height=560,
         ),
     }
@@ -169,25 +163,3 @@ def _vendor_table(vendor: pd.DataFrame) -> Table:
 
 def _label(row: pd.Series) -> str:
     return f"{row['expiry']:%Y-%m-%d %H:%M} {row['root']}"
-
-
-def _smile_data(
-    bands: pd.DataFrame, fits: dict[str, SurfaceFit]
-) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Bands within ±3 sd of each fitted slice, labelled, and the models' vols at the same strikes."""
-    fitted = fits["essvi"].report
-    fitted = fitted.loc[fitted["reason"] == "", ["expiry", "root"]]
-    bands = bands.merge(fitted, on=["expiry", "root"])
-    t, k = (
-        bands["years"].to_numpy(float),
-        np.log(bands["strike"].to_numpy(float) / bands["forward"].to_numpy(float)),
-    )
-    at_money = np.sqrt(np.asarray(fits["essvi"].surface.total_variance(np.zeros_like(t), t)))
-    near = np.abs(k) <= 3.0 * at_money
-    bands, t, k = bands.loc[near], t[near], k[near]
-    bands = bands.assign(expiry=[f"{e:%d %b %Y %H:%M}" for e in bands["expiry"]])
-    curves = {}
-    for model, fit in fits.items():
-        vol = np.sqrt(np.asarray(fit.surface.total_variance(k, t)) / t)
-        curves[_NAMES[model]] = bands[["expiry", "strike"]].assign(vol=vol)
-    return bands, curves

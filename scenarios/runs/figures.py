@@ -11,14 +11,11 @@ import plotly.graph_objects as go
 
 from gammawall.scenarios.pages.drawing import (
     BASELINE,
-    EXPOSURE,
     HEDGED,
     THEORY,
     add_line,
     blank_figure,
     format_level,
-    label_side,
-    real,
     series_array,
     small,
     thinned,
@@ -26,7 +23,7 @@ from gammawall.scenarios.pages.drawing import (
     tint,
 )
 
-__all__ = ["close_distribution", "exposure_marks", "gex_profile", "hedge_flow", "path_fan", "realised_vol"]
+__all__ = ["close_distribution", "hedge_flow", "path_fan", "realised_vol"]
 
 _MOST_PATHS = 8
 
@@ -124,90 +121,6 @@ def _add_atoms(
     axis = {"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False, "automargin": True}
     axis["range"] = [0.0, 140.0 * float(np.nanmax(masses))]
     figure.update_layout(yaxis2={**axis, "title": title, "tickmode": "auto", "tickfont": {"color": HEDGED}})
-
-
-def exposure_marks(
-    exposures: Mapping[str, Any] | None, *, spot: float | None = None, most_crossings: int = 3
-) -> list[tuple[str, float]]:
-    """Levels worth a mark on the profile: (name, index points), sorted, equal levels joined."""
-    exposures = exposures or {}
-    here = real(exposures.get("spot")) or spot
-    crossings = exposures.get("zero_gamma")
-    crossings = crossings if isinstance(crossings, (list, tuple, np.ndarray)) else [crossings]
-    zeros = [z for z in map(real, crossings) if z is not None]
-    if here is not None:
-        zeros.sort(key=lambda z: abs(z - here))
-    named = [("spot", here), *(("zero gamma", z) for z in zeros[:most_crossings])]
-    walls = {"call_wall": "call wall", "put_wall": "put wall", "abs_gamma_strike": "largest gamma"}
-    named += [(name, real(exposures.get(key))) for key, name in walls.items()]
-    joined: dict[float, list[str]] = {}
-    for name, level in named:
-        if level is not None:
-            joined.setdefault(level, []).append(name)
-    return [(" · ".join(names), level) for level, names in sorted(joined.items())]
-
-
-def gex_profile(
-    series: Mapping[str, Any], *, exposures: Mapping[str, Any] | None = None, spot: float | None = None
-) -> go.Figure | None:
-    """Dealer gamma over spot at the start of the run, with zero gamma and the walls marked.
-
-    Args:
-        series: ``gex_spot`` [G] in points, ``gex_total_bn`` and ``gex_same_day_bn`` [G] in USD bn per 1 %.
-        exposures: record with ``zero_gamma``, ``call_wall``, ``put_wall``, ``abs_gamma_strike`` in points.
-        spot: index at the start, in points, where the exposures do not give it.
-
-    Returns:
-        The figure, or None where there is no profile.
-    """
-    x, total = series_array(series, "gex_spot"), series_array(series, "gex_total_bn")
-    if x.size < 2 or total.size != x.size:
-        return None
-    figure = blank_figure("index level (points)", "dealer gamma (USD bn per 1 %)")
-    lines = [(total, "all expiries", "solid")]
-    same_day = series_array(series, "gex_same_day_bn")
-    if same_day.size == x.size and not np.allclose(same_day, total, rtol=1e-3, atol=0.0):
-        lines.append((same_day, "expiring the same day", "dot"))
-    for y, name, dash in lines:
-        fill = {"fill": "tozeroy", "fillcolor": tint(EXPOSURE, 0.15)} if dash == "solid" else {}
-        line = add_line(figure, x, y, name, EXPOSURE, **fill)
-        line.update(line_dash=dash, hovertemplate=f"%{{x:,.0f}}: %{{y:,.2f}} bn<extra>{name}</extra>")
-    marks = [m for m in exposure_marks(exposures, spot=spot) if x[0] <= m[1] <= x[-1]]
-    span = _where_gamma_is(x, total, [level for _, level in marks])
-    low = min(0.0, *(float(np.nanmin(y)) for y, _, _ in lines))
-    high = max(0.0, *(float(np.nanmax(y)) for y, _, _ in lines))
-    height = (high - low) or 1.0
-    rows = sum(1 + name.count(" · ") for name, _ in marks)
-    figure.update_xaxes(range=span)
-    figure.update_yaxes(range=[low - 0.05 * height, high + (0.1 + 0.09 * rows) * height], zeroline=True)
-    figure.update_layout(showlegend=len(lines) > 1)
-    row = 0
-    for name, level in marks:
-        figure.add_vline(x=level, line={"width": 1.2, "dash": "dot", "color": "#6b7280"})
-        # Each label has rows of its own, so that close levels never overprint on a narrow screen.
-        figure.add_annotation(
-            x=level,
-            y=1.0,
-            yref="paper",
-            yanchor="top",
-            yshift=-15 * row,
-            text=f"{name.replace(' · ', '<br>')} {format_level(level)}",
-            align=label_side(level, span),
-            showarrow=False,
-            xanchor=label_side(level, span),
-            font={"size": 11},
-        )
-        row += 1 + name.count(" · ")
-    return figure
-
-
-def _where_gamma_is(x: np.ndarray, total: np.ndarray, levels: Sequence[float]) -> list[float]:
-    """The part of the profile with more than 3 % of its peak, and every marked level, with a margin."""
-    size = np.abs(np.nan_to_num(total))
-    seen = x[size > 0.03 * size.max()] if size.any() else x
-    low, high = min([float(seen[0]), *levels]), max([float(seen[-1]), *levels])
-    margin = 0.05 * (high - low)
-    return [max(low - margin, float(x[0])), min(high + margin, float(x[-1]))]
 
 
 def path_fan(

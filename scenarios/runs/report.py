@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gammawall.scenarios.chains.figures import exposure_marks, gex_profile
 from gammawall.scenarios.pages.drawing import format_level, real, series_array
 from gammawall.scenarios.pages.numbers import plain
 from gammawall.scenarios.pages.templating import script_json, template
@@ -70,7 +71,7 @@ def render_report(result: RunRecord) -> str:
         second=second,
         tiles=_tiles(document),
         pictures=_pictures(document, series),
-        marks=figures.exposure_marks(exposures, spot=at(resolved, "market", "spot")),
+        marks=exposure_marks(exposures, spot=at(resolved, "market", "spot")),
         exposures=exposures,
         metrics=entries(document, "metrics"),
         theory=entries(document, "theory"),
@@ -107,7 +108,7 @@ def _pictures(document: Mapping[str, Any], series: Mapping[str, Any]) -> dict[st
         "close": figures.close_distribution(
             series, strike=strike, band_points=band, theory_mass=real(exact.get("closed_form"))
         ),
-        "gex": figures.gex_profile(series, exposures=exposures, spot=spot),
+        "gex": gex_profile(series, exposures=exposures, spot=spot),
         "paths": figures.path_fan(series, strike=strike, start=start),
         "vol": figures.realised_vol(series, start=start),
         "flow": figures.hedge_flow(series, start=start),
@@ -115,7 +116,7 @@ def _pictures(document: Mapping[str, Any], series: Mapping[str, Any]) -> dict[st
     alt = {
         "close": _close_alt(series),
         "gex": "Dealer gamma in USD bn per 1 % over the index level. "
-        + ", ".join(f"{n} {format_level(x)}" for n, x in figures.exposure_marks(exposures, spot=spot)),
+        + ", ".join(f"{n} {format_level(x)}" for n, x in exposure_marks(exposures, spot=spot)),
         "paths": "Quantiles of the index through the run, hedged and without hedging. " + _fan_alt(series),
         "vol": "Realised volatility through the run. "
         + _ends_alt(series, (("vol_pct", "hedged"), ("vol_pct_baseline", "without hedging")), "%"),

@@ -15,6 +15,7 @@ from gammawall.surfaces.chains.readers.cells import LARGEST
 from gammawall.surfaces.chains.readers.occ import OccFields, expiry_column, format_symbols, parse_symbols
 from gammawall.surfaces.chains.readers.source import RawChain, Request, load_text
 from gammawall.surfaces.clock import NEW_YORK, expiry_instant, is_session, session_bounds, to_new_york
+from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["QUOTE_COLUMNS", "ChainReport", "OptionChain", "read_chain"]
@@ -66,8 +67,8 @@ class ChainReport:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class OptionChain:
+@dataclass(frozen=True, eq=False, repr=False)
+class OptionChain(Display):
     """Quotes of one underlying at one instant, one row per OCC symbol.
 
     Args:
@@ -95,6 +96,21 @@ class OptionChain:
                 raise InputError(
                     f"{name} has the time zone {zone}; {NEW_YORK.key} is expected: use to_new_york"
                 )
+
+    def summary(self) -> list[tuple[str, str]]:
+        expiries = self.quotes["expiry"]
+        return [
+            ("quotes", f"{len(self.quotes):,}"),
+            ("expiries", f"{expiries.nunique():,}"),
+            ("to", f"{expiries.max():%Y-%m-%d}"),
+            ("spot", f"{self.spot:,.2f}"),
+            ("at", f"{self.as_of:%Y-%m-%d %H:%M}"),
+            ("format", self.report.format),
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """A copy of the quotes."""
+        return self.quotes.copy()
 
     @classmethod
     def from_frame(

@@ -15,14 +15,15 @@ from gammawall.surfaces.chains.forwards import imply_forwards
 from gammawall.surfaces.chains.smile import quote_vols
 from gammawall.surfaces.clock import VarianceClock, calendar_years, to_new_york
 from gammawall.surfaces.dealers.conventions import Shares, SignedFlow, signed_sizes
+from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import MULTIPLIER
 
 __all__ = ["Book", "ChainTerms", "chain_terms", "dealer_book"]
 
 
-@dataclass(frozen=True, eq=False)
-class Book:
+@dataclass(frozen=True, eq=False, repr=False)
+class Book(Display):
     """Option positions signed from the dealers' side, as arrays of one length N.
 
     Forward of position i at spot S: ``carry_i × S``. Total variance to expiry: ``vol_i² × variance_years_i``;
@@ -54,6 +55,22 @@ class Book:
 
     def __len__(self) -> int:
         return self.strike.size
+
+    def summary(self) -> list[tuple[str, str]]:
+        long, short = self.contracts > 0.0, self.contracts < 0.0
+        return [
+            ("positions", f"{len(self):,}"),
+            ("long", f"{self.contracts[long].sum():,.0f}"),
+            ("short", f"{-self.contracts[short].sum():,.0f}"),
+            ("expiries", f"{self.expiry.nunique():,}"),
+            ("spot", f"{self.spot:,.2f}"),
+            ("at", f"{self.as_of:%Y-%m-%d %H:%M}"),
+            ("convention", self.convention),
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """One row per position, a column per field."""
+        return pd.DataFrame({name: getattr(self, name) for name in _ARRAYS})
 
     @property
     def total_vol(self) -> np.ndarray:

@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.precision import top_level
 from gammawall.surfaces.pricing.normal import norm_pdf
 from gammawall.surfaces.pricing.spot_greeks import spot_greeks
-from gammawall.surfaces.units import ONE_PERCENT
+from gammawall.surfaces.units import ONE_PERCENT, USD_BN
 
 __all__ = ["COLUMNS", "Exposures", "exposures", "gex_at", "position_exposures"]
 
@@ -32,8 +33,8 @@ COLUMNS = ("gex_usd_per_1pct", "dex_usd", "vex_usd_per_vol_point", "cex_usd_per_
 _SPOTS_AT_ONCE, _POSITIONS_AT_ONCE = 64, 128
 
 
-@dataclass(frozen=True)
-class Exposures:
+@dataclass(frozen=True, eq=False, repr=False)
+class Exposures(Display):
     """Exposures of one book at its own spot, and its GEX over a range of spots."""
 
     by_strike: pd.DataFrame
@@ -48,6 +49,21 @@ class Exposures:
     strike"""
     convention: str
     spot: float
+
+    def summary(self) -> list[tuple[str, str]]:
+        names = ("gamma per 1 %", "delta", "vanna per vol point", "charm per day")
+        billions = [f"{self.totals[name] / USD_BN:,.2f} USD bn" for name in COLUMNS]
+        return [
+            ("spot", f"{self.spot:,.2f}"),
+            *zip(names, billions, strict=True),
+            ("strikes", f"{len(self.by_strike):,}"),
+            ("expiries", f"{len(self.by_expiry):,}"),
+            ("convention", self.convention),
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """A copy of the table by strike; `by_expiry` and `profile` are the others."""
+        return self.by_strike.copy()
 
 
 def exposures(book: Book, *, spots: Any = None) -> Exposures:

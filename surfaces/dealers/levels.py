@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.exposures import Exposures, exposures, gex_at, position_exposures
+from gammawall.surfaces.display import Display
 
 __all__ = ["LEAST_SHARE", "Level", "Levels", "levels"]
 
@@ -34,8 +36,8 @@ class Level:
     """1 − |GEX of the runner-up| / |GEX|: 0 is a tie, 1 stands alone"""
 
 
-@dataclass(frozen=True)
-class Levels:
+@dataclass(frozen=True, repr=False)
+class Levels(Display):
     """Levels of a book at its own spot. None means that there is no such level, never zero."""
 
     zero_gamma: tuple[float, ...]
@@ -48,8 +50,35 @@ class Levels:
     """strike with the largest gamma of calls and puts together, whatever their sign"""
     max_pain: float | None
     """strike at which the contracts of the nearest expiry would pay least"""
+    exposures: Exposures = field(compare=False)
+    """what they were read from"""
     missing: dict[str, str] = field(default_factory=dict)
     """why a wall or the peak is None, by its name"""
+
+    def summary(self) -> list[tuple[str, str]]:
+        zeros = ", ".join(f"{z:,.1f}" for z in self.zero_gamma)
+        return [("spot", f"{self.exposures.spot:,.2f}"), ("zero gamma", zeros or "none")] + [
+            (name.replace("_", " "), "none" if value is None else f"{value:,g}")
+            for name, value in self._strikes().items()
+        ]
+
+    def _strikes(self) -> dict[str, float | None]:
+        found = {name: getattr(self, name) for name in ("call_wall", "put_wall", "abs_gamma")}
+        strikes = {name: None if level is None else level.strike for name, level in found.items()}
+        return strikes | {"max_pain": self.max_pain}
+
+    def frame(self) -> pd.DataFrame:
+        """One row per level, every zero of gamma its own: ``points``, and of walls ``gex_usd_per_1pct``,
+        ``runner_up`` and ``confidence``; NaN where there is none."""
+        rows = [("zero_gamma", z) for z in self.zero_gamma] + list(self._strikes().items())
+        points = pd.DataFrame(rows, columns=["level", "points"]).set_index("level").astype(float)
+        for column in ("gex_usd_per_1pct", "runner_up", "confidence"):
+            points[column] = [float(_or_nan(getattr(getattr(self, n), column, None))) for n in points.index]
+        return points
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
@@ -77,7 +106,13 @@ def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
     missing = {name: _lack(name, strike, score, gross.sum()) for name, score in scores.items()}
     missing = {name: reason for name, reason in missing.items() if reason}
     found = {n: None if n in missing else _largest(strike, score, net) for n, score in scores.items()}
-    return Levels(zero_gamma=_crossings(book, exposed), **found, max_pain=_max_pain(book), missing=missing)
+    return Levels(
+        zero_gamma=_crossings(book, exposed),
+        **found,
+        max_pain=_max_pain(book),
+        exposures=exposed,
+        missing=missing,
+    )
 
 
 def _lack(name: str, strike: np.ndarray, score: np.ndarray, gross: float) -> str:

@@ -16,6 +16,7 @@ from jax.scipy.linalg import solve_triangular
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.chains.forwards import imply_forwards
 from gammawall.surfaces.chains.smile import quote_bands
+from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.minimise import minimise
 from gammawall.surfaces.units import VOL_POINT
@@ -50,8 +51,8 @@ _STAGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 10.0, 100.0, 100.0, 100.0, 1e3, 1e3)
 """Weights of the penalties, one optimisation each: the first find the way, the last leave next to nothing."""
 
 
-@dataclass(frozen=True, eq=False)
-class SurfaceFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class SurfaceFit(Display):
     """A fitted surface and how well it fits.
 
     Args:
@@ -62,12 +63,32 @@ class SurfaceFit:
             quotes within ±3 standard deviations of the forward; ``reason``: why a slice was left out.
         loss: mean over expiries of the mean Huber loss.
         free_loss: the same for slices fitted one by one, with nothing to keep them from arbitrage.
+        model: one of `MODELS`.
+        bands: bid, mid and ask vols of the out-of-the-money quotes, see `quote_bands`.
     """
 
     surface: EssviSurface | SviSurface
     report: pd.DataFrame
     loss: float
     free_loss: float
+    model: str
+    bands: pd.DataFrame
+
+    def summary(self) -> list[tuple[str, str]]:
+        error, inside, quotes = (
+            self.report[name].to_numpy(float) for name in ("rmse_vol_points", "inside", "quotes")
+        )
+        return [
+            ("model", self.model),
+            ("expiries fitted", f"{int(np.isfinite(error).sum())} of {len(error)}"),
+            ("quotes", f"{quotes[np.isfinite(error)].sum():,.0f}"),
+            ("median error", f"{np.nanmedian(error):.3f} vol points"),
+            ("inside bid to ask", f"{np.nanmedian(inside):.0%}"),
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """A copy of the report."""
+        return self.report.copy()
 
 
 class _Quotes(NamedTuple):
@@ -112,7 +133,7 @@ def fit_surface(chain: OptionChain, model: str = "essvi") -> SurfaceFit:
     """
     if model not in MODELS:
         raise InputError(f"model {model!r} is unknown; use one of {', '.join(MODELS)}")
-    table, rows = _usable(chain)
+    table, rows, bands = _usable(chain)
     kept = table.loc[table["reason"] == ""]
     if kept.empty:
         raise InputError(
@@ -130,11 +151,13 @@ def fit_surface(chain: OptionChain, model: str = "essvi") -> SurfaceFit:
             surface = SviSurface(years, forwards, *map(np.asarray, parameters))
         vol = np.sqrt(surface.total_variance(quotes.x * quotes.s[:, None], years[:, None]) / years[:, None])
         loss = float(jnp.mean(_loss(vol, quotes)))
-    return SurfaceFit(surface, _report(table, kept.index, quotes, vol), loss, float(free))
+    report = _report(table, kept.index, quotes, vol)
+    return SurfaceFit(surface, report, loss, float(free), model, bands)
 
 
-def _usable(chain: OptionChain) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
-    """The table of forwards with counts and reasons, and per row of it (x, mid, low, high, s), [5, n]."""
+def _usable(chain: OptionChain) -> tuple[pd.DataFrame, dict[int, np.ndarray], pd.DataFrame]:
+    """The table of forwards with counts and reasons, per row of it (x, mid, low, high, s), [5, n], and the
+    bands."""
     forwards = imply_forwards(chain)
     table = forwards[["expiry", "root", "years", "forward"]].assign(quotes=0, reason="")
     bands = quote_bands(chain, forwards)
@@ -155,7 +178,7 @@ def _usable(chain: OptionChain) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
     shadowed = (counts < fullest) | table.duplicated(["years", "quotes"]).to_numpy()
     table.loc[shadowed, "reason"] = "another root has more quotes for the same instant"
     table.loc[counts < _LEAST_QUOTES, "reason"] = f"fewer than {_LEAST_QUOTES} usable quotes"
-    return table, rows
+    return table, rows, bands
 
 
 def _padded(rows: list[np.ndarray], years: np.ndarray) -> _Quotes:

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
+from gammawall.scenarios.chains.figures import gex_profile
 from gammawall.scenarios.pages import drawing
 from gammawall.scenarios.pages.numbers import format_estimate, format_gap
 from gammawall.scenarios.pages.templating import script_json
@@ -307,7 +308,7 @@ def test_a_colour_means_the_same_in_every_picture(long_run):
 
 
 def test_levels_are_marked_on_the_gamma_profile(long_run):
-    figure = shown(figures.gex_profile(long_run.series, exposures=long_run.document["exposures"]))
+    figure = shown(gex_profile(long_run.series, exposures=long_run.document["exposures"]))
     texts = [a.text for a in figure.layout.annotations]
     assert texts == ["put wall 6,870", "zero gamma 6,912.4", "spot 6,990", "call wall<br>largest gamma 7,000"]
     assert [s.x0 for s in figure.layout.shapes] == [6870.0, 6912.4, 6990.0, 7000.0]

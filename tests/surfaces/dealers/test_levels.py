@@ -86,7 +86,7 @@ def test_book_that_cancels_has_no_levels() -> None:
     assert found.zero_gamma == ()
     assert found.abs_gamma is not None
     nothing = levels(hand([0.0, 0.0], [6900.0, 7100.0]))
-    assert nothing == type(nothing)((), None, None, None, None, nothing.missing)
+    assert nothing == type(nothing)((), None, None, None, None, nothing.exposures, nothing.missing)
     assert nothing.missing["abs_gamma"] == "no strike has any gamma"
 
 
