@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gammawall.scenarios.runs.runner import run
     from gammawall.scenarios.spec.catalogue import library
     from gammawall.scenarios.spec.load import load
-    from gammawall.scenarios.spec.schema import Scenario
+    from gammawall.scenarios.spec.scenario import Scenario
     from gammawall.scenarios.sweeps.sweep import Sweep, sweep
 
 __all__ = [
@@ -43,7 +43,7 @@ __all__ = [
 _HOME = {
     "Judgement": "claims.judge",
     "Result": "runs.results",
-    "Scenario": "spec.schema",
+    "Scenario": "spec.scenario",
     "Sweep": "sweeps.sweep",
     "amplification_curve": "claims.amplification",
     "judge": "claims.judge",

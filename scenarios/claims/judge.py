@@ -12,9 +12,9 @@ import pandas as pd
 
 from gammawall.scenarios.pages.numbers import format_estimate
 from gammawall.scenarios.runs.runner import run
-from gammawall.scenarios.spec.build import build
-from gammawall.scenarios.spec.load import assign, load, read_setting
-from gammawall.scenarios.spec.schema import ClaimPart, Scenario, problems
+from gammawall.scenarios.spec.load import as_scenario, vary
+from gammawall.scenarios.spec.scenario import Scenario
+from gammawall.scenarios.spec.schema import ClaimSpec
 from gammawall.surfaces.errors import InputError
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "effect",
     "judge",
     "judged_row",
-    "vary",
     "verdict_by_threshold",
 ]
 
@@ -64,7 +63,7 @@ class Judgement:
     """What became of a claim."""
 
     scenario: Scenario
-    claim: ClaimPart
+    claim: ClaimSpec
     verdict: str
     conditions: tuple[str, ...]
     """settings of which a verdict of "supported only if" hangs: where it holds, or, if it does so as stated,
@@ -111,7 +110,7 @@ def judge(
     # Every setting is checked before the first, which may take minutes, is run.
     tried = cases(scenario, impacts=impacts, paths=paths)
     compute = compute or _run_afresh
-    claim = tried[0].scenario.part.claim
+    claim = tried[0].scenario.spec.claim
     assert claim is not None
     rows, base = [], {}
     for done, case in enumerate(tried):
@@ -140,8 +139,8 @@ def cases(
     Raises:
         InputError: as for `judge`.
     """
-    scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
-    claim = scenario.part.claim
+    scenario = as_scenario(scenario)
+    claim = scenario.spec.claim
     if claim is None:
         raise InputError(f"scenario {scenario.name!r} makes no claim: add a [claim] table to its file")
     if paths is not None:
@@ -181,28 +180,6 @@ def verdict_by_threshold(table: pd.DataFrame, holds: str) -> list[dict[str, Any]
     return ranges
 
 
-def vary(scenario: Scenario, settings: Sequence[str]) -> Scenario:
-    """A scenario with some of its keys set anew, as ``--set`` does: ``["impact.bp_per_usd_bn=6"]``.
-
-    Raises:
-        InputError: the scenario then has mistakes; `problems` lists them all.
-    """
-    if not settings:
-        return scenario
-    data = scenario.part.model_dump(exclude_unset=True)
-    lines = []
-    for text in settings:
-        try:
-            assign(data, *read_setting(text))
-        except ValueError as error:
-            lines.append(f"{text}: {error}")
-    part, found = problems(data)
-    lines += [f"{'.'.join(map(str, keys))}: {sentence}" for keys, sentence in found]
-    if lines or part is None:
-        raise InputError(f"{scenario.name} cannot be set to {', '.join(settings)}:", problems=tuple(lines))
-    return build(part)
-
-
 def effect(metric: dict[str, Any], kind: str) -> tuple[float, float]:
     """An effect and its standard error from one metric of a result.
 
@@ -229,21 +206,21 @@ def _run_afresh(scenario: Scenario) -> Mapping[str, Any]:
 
 
 def _settings(
-    scenario: Scenario, claim: ClaimPart, impacts: Sequence[float]
+    scenario: Scenario, claim: ClaimSpec, impacts: Sequence[float]
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Kind, name and changes of each, the base case first."""
     yield "base", "as stated", ()
-    for impact in sorted({float(i) for i in impacts} - {scenario.part.impact.bp_per_usd_bn}):
+    for impact in sorted({float(i) for i in impacts} - {scenario.spec.impact.bp_per_usd_bn}):
         yield "impact", f"impact {impact:g} bp per USD bn", (f"impact.bp_per_usd_bn={impact!r}",)
     for variant in claim.variant:
         yield "contrast" if variant.contrast else "variant", variant.name, variant.set
-    turned = [f"book.scale={-scenario.part.book.scale!r}"]
+    turned = [f"book.scale={-scenario.spec.book.scale!r}"]
     if scenario.flow is not None:
         turned += [f"flow.{name}={-getattr(scenario.flow, name)!r}" for name in ("imbalance", "momentum")]
     yield "sign", "the opposite sign of all that dealers hold", tuple(turned)
 
 
-def judged_row(case: Case, record: Mapping[str, Any], claim: ClaimPart) -> dict[str, Any]:
+def judged_row(case: Case, record: Mapping[str, Any], claim: ClaimSpec) -> dict[str, Any]:
     """One row of `Judgement.table`: what one run says of the claim."""
     metric = next(m for m in record["metrics"] if m["name"] == claim.metric)
     size, stderr = effect(metric, claim.effect)
@@ -256,7 +233,7 @@ def judged_row(case: Case, record: Mapping[str, Any], claim: ClaimPart) -> dict[
     return {
         "kind": case.kind,
         "setting": case.name,
-        "bp_per_usd_bn": case.scenario.part.impact.bp_per_usd_bn,
+        "bp_per_usd_bn": case.scenario.spec.impact.bp_per_usd_bn,
         "effect": size,
         "stderr": stderr,
         "outcome": _outcome(size, stderr, capped, claim.holds, claim.threshold),
@@ -289,7 +266,7 @@ def _conditions(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(table["setting"][decide])
 
 
-def _sentence(claim: ClaimPart, verdict: str, table: pd.DataFrame) -> str:
+def _sentence(claim: ClaimSpec, verdict: str, table: pd.DataFrame) -> str:
     """The verdict with its figures, made of the table alone."""
     by: dict[str, list[str]] = {"holds": [], "fails": [], "unclear": []}
     apart = []

@@ -31,7 +31,7 @@ from gammawall.scenarios.runs.cell_store import CellStore, cell_key, record_dige
 from gammawall.scenarios.runs.export import csv_text
 from gammawall.scenarios.runs.results import FORMAT, REPORT, check_folder, to_json
 from gammawall.scenarios.spec.catalogue import library
-from gammawall.scenarios.spec.schema import Scenario
+from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["Plan", "check_ledger_folder", "judge_all", "ledger_frame", "open_store", "plan", "save_ledger"]
@@ -202,7 +202,7 @@ def save_ledger(record: Mapping[str, Any], folder: str | os.PathLike[str]) -> Pa
 
 
 def _order(scenario: Scenario) -> tuple[int, str]:
-    claim = scenario.part.claim
+    claim = scenario.spec.claim
     text = claim.id if claim is not None else ""
     number = text.lstrip("Cc")
     return (int(number) if number.isdecimal() else 10**9, text)
@@ -222,7 +222,7 @@ def _once(store: CellStore) -> Compute:
 
 
 def _entry(found: Judgement) -> dict[str, Any]:
-    claim, part = found.claim, found.scenario.part
+    claim, part = found.claim, found.scenario.spec
     metric = next(m for m in found.base["metrics"] if m["name"] == claim.metric)
     rows = [{str(k): v for k, v in row.items()} for row in found.table.to_dict("records")]
     ranges = verdict_by_threshold(found.table, claim.holds)

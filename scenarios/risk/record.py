@@ -14,8 +14,8 @@ import pandas as pd
 from gammawall.scenarios.risk.portfolio_file import read_portfolio
 from gammawall.scenarios.runs.results import FORMAT, REPORT, check_folder, to_json, write_folder
 from gammawall.scenarios.runs.runner import provenance
-from gammawall.scenarios.spec.load import load
-from gammawall.scenarios.spec.schema import Scenario
+from gammawall.scenarios.spec.load import as_scenario
+from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.sim import Portfolio, PortfolioRisk, portfolio_pnl
 
 __all__ = ["check_risk_folder", "portfolio_risk", "risk_record", "save_risk"]
@@ -54,12 +54,12 @@ def portfolio_risk(
     """
     if isinstance(portfolio, str | os.PathLike):
         portfolio = read_portfolio(portfolio)
-    scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
+    scenario = as_scenario(scenario)
     return portfolio_pnl(
         portfolio,
         scenario.book,
         **scenario.inputs(),
-        rate=scenario.part.market.rate_pct / 100.0,
+        rate=scenario.spec.market.rate_pct / 100.0,
         vol_pct=scenario.vol_pct,
         levels=levels,
         progress=progress,
@@ -87,7 +87,7 @@ def risk_record(found: PortfolioRisk, scenario: Scenario, name: str, began: floa
         "format": FORMAT,
         "portfolio": name,
         "scenario": scenario.name,
-        "story": scenario.part.story,
+        "story": scenario.spec.story,
         "cost_of_ignoring_feedback": {"measure": "ES"} | {str(k): float(v) for k, v in cost.items()},
         "summary": _rows(found.summary),
         "positions": _rows(found.positions),

@@ -19,7 +19,7 @@ import gammawall.sim
 import gammawall.surfaces
 from gammawall.scenarios.runs.results import to_json
 from gammawall.scenarios.runs.runner import run
-from gammawall.scenarios.spec.schema import Scenario
+from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.sim.files import write_whole
 from gammawall.surfaces.errors import InputError
 
@@ -37,7 +37,15 @@ __all__ = [
 Record = dict[str, Any]
 
 _WORDS = ("name", "story", "facts", "assumptions")
-_OWN_SOURCES = ("spec/build", "runs/cell_store", "spec/kinds", "runs/runner", "spec/schema", "spec/scalars")
+_OWN_SOURCES = (
+    "spec/build",
+    "runs/cell_store",
+    "spec/kinds",
+    "runs/runner",
+    "spec/schema",
+    "spec/scenario",
+    "spec/scalars",
+)
 """modules of this layer that decide a number; a change to a picture must not run everything again"""
 
 

@@ -16,8 +16,8 @@ from scipy.special import ndtr
 from gammawall.scenarios.chains.exposure_record import exposure_record
 from gammawall.scenarios.provenance import environment
 from gammawall.scenarios.runs.results import FORMAT, Result, check_folder
-from gammawall.scenarios.spec.load import load
-from gammawall.scenarios.spec.schema import Scenario
+from gammawall.scenarios.spec.load import as_scenario
+from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.sim import GBM, SimResult, simulate
 from gammawall.sim.sampling.schedule import make_schedule
 from gammawall.surfaces.dealers.exposures import Exposures, exposures
@@ -50,7 +50,7 @@ def run(
     began = time.perf_counter()
     if out is not None:
         check_folder(out)
-    scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
+    scenario = as_scenario(scenario)
     found = simulate(
         scenario.book,
         **scenario.inputs(),
@@ -62,7 +62,7 @@ def run(
     document = {
         "format": FORMAT,
         "scenario": scenario.name,
-        "story": scenario.part.story,
+        "story": scenario.spec.story,
         "provenance": provenance(scenario),
         "resolved": resolved | {"notes": list(scenario.notes)},
         "metrics": [asdict(m) for m in found.metrics],
@@ -82,7 +82,7 @@ def run(
 
 def claim_record(scenario: Scenario, document: dict[str, Any]) -> dict[str, Any] | None:
     """What the scenario claims and what became of its test in this run; None where it claims nothing."""
-    claim = scenario.part.claim
+    claim = scenario.spec.claim
     if claim is None:
         return None
     # It runs scenarios itself, and so comes after this module.

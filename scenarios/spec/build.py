@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.spec.kinds import DYNAMICS, FLOWS, HEDGING, IMPACTS, SURFACES, built, catalysts
-from gammawall.scenarios.spec.schema import MarketPart, Scenario, ScenarioPart
+from gammawall.scenarios.spec.scenario import Scenario
+from gammawall.scenarios.spec.schema import MarketSpec, ScenarioSpec, SimulationSpec
 from gammawall.sim import Market, Measure, SimConfig
 from gammawall.sim.models.hedging import hedging_groups
 from gammawall.surfaces.chains.chain import OptionChain, read_chain
@@ -28,7 +29,7 @@ __all__ = ["build"]
 _BAND_POINTS = 5.0
 
 
-def build(part: ScenarioPart) -> Scenario:
+def build(spec: ScenarioSpec) -> Scenario:
     """Build the objects of a scenario; reads the chain file if it names one.
 
     With a chain, whatever [market] and [measure] leave out comes from it: spot, the time of the quotes, the
@@ -38,13 +39,13 @@ def build(part: ScenarioPart) -> Scenario:
     Raises:
         InputError: the chain cannot be read or holds nothing to simulate.
     """
-    path = part.book.chain
+    path = spec.book.chain
     chain, digest = (None, None) if path is None else _read(path)
-    clock = VarianceClock(part.dynamics.profile, part.market.overnight, part.market.weekend)
-    market = _market(part.market, chain, clock)
-    book = _positions(part, market) if chain is None else _of_chain(part, chain, market)
+    clock = VarianceClock(spec.dynamics.profile, spec.market.overnight, spec.market.weekend)
+    market = _market(spec.market, chain, clock)
+    book = _positions(spec, market) if chain is None else _of_chain(spec, chain, market)
     notes: list[str] = []
-    vol, strike, band = part.market.vol_pct, part.measure.strike, part.measure.band_points
+    vol, strike, band = spec.market.vol_pct, spec.measure.strike, spec.measure.band_points
     if vol is None:
         vol = 100.0 * _session_vol(book, market)
         notes.append(f"driving vol {vol:.2f} % is the first expiry's at-the-money vol on trading time")
@@ -54,38 +55,35 @@ def build(part: ScenarioPart) -> Scenario:
     if band is None and chain is not None:
         band = _half_gap(book, strike)
         notes.append(f"band ±{band:g} points is half the distance to the next strike")
-    drift = part.dynamics.drift
+    drift = spec.dynamics.drift
     common = {
         "drift": drift if isinstance(drift, str) else drift / 100.0,
-        "catalysts": catalysts(part.dynamics.catalyst),
+        "catalysts": catalysts(spec.dynamics.catalyst),
     }
-    groups = part.hedging.group or (part.hedging,)
+    groups = spec.hedging.group or (spec.hedging,)
     return Scenario(
-        part=part,
+        spec=spec,
         market=market,
         chain=chain,
         notes=tuple(notes),
-        dynamics=built(DYNAMICS[part.dynamics.kind], part.dynamics, vol / 100.0, common, where="dynamics"),
+        dynamics=built(DYNAMICS[spec.dynamics.kind], spec.dynamics, vol / 100.0, common, where="dynamics"),
         vol_pct=vol,
-        book=book.scaled(part.book.scale),
-        motion=built(SURFACES[part.surface.kind], part.surface, where="surface"),
-        flow=built(FLOWS[part.flow.kind], part.flow, vol, where="flow"),
-        impact=built(IMPACTS[part.impact.kind], part.impact, where="impact"),
+        book=book.scaled(spec.book.scale),
+        motion=built(SURFACES[spec.surface.kind], spec.surface, where="surface"),
+        flow=built(FLOWS[spec.flow.kind], spec.flow, vol, where="flow"),
+        impact=built(IMPACTS[spec.impact.kind], spec.impact, where="impact"),
         hedging=hedging_groups([built(HEDGING[g.kind], g, where="hedging") for g in groups]),
-        config=SimConfig(
-            paths=part.simulation.paths,
-            steps=part.simulation.steps,
-            sample_minutes=part.simulation.sample_minutes,
-            geometric=part.simulation.geometric,
-            antithetic=part.simulation.antithetic,
-            control=part.simulation.control,
-            sampling=part.simulation.sampling,
-            replicates=part.simulation.replicates,
-        ),
-        measure=Measure(strike, _BAND_POINTS if band is None else band, part.measure.corridor),
-        seed=part.simulation.seed,
+        config=_config(spec.simulation),
+        measure=Measure(strike, _BAND_POINTS if band is None else band, spec.measure.corridor),
+        seed=spec.simulation.seed,
         chain_sha256=digest,
     )
+
+
+def _config(spec: SimulationSpec) -> SimConfig:
+    """Every choice of [simulation] that `SimConfig` has too, by name; the seed is not one of them."""
+    shared = {field.name for field in dataclasses.fields(SimConfig)} & set(type(spec).model_fields)
+    return SimConfig(**{name: getattr(spec, name) for name in shared})
 
 
 def _read(path: str) -> tuple[OptionChain, str]:
@@ -102,8 +100,8 @@ def _read_once(path: str, state: tuple[int, ...]) -> tuple[OptionChain, str]:
     return read_chain(path), hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def _positions(part: ScenarioPart, market: Market) -> Book:
-    rows = part.book.position
+def _positions(spec: ScenarioSpec, market: Market) -> Book:
+    rows = spec.book.position
     return Book.from_positions(
         contracts=[p.contracts for p in rows],
         strike=[p.strike for p in rows],
@@ -112,33 +110,33 @@ def _positions(part: ScenarioPart, market: Market) -> Book:
         is_call=[p.type == "call" for p in rows],
         spot=market.spot,
         as_of=market.start,
-        rate=part.market.rate_pct / 100.0,
+        rate=spec.market.rate_pct / 100.0,
         clock=market.clock,
     )
 
 
-def _of_chain(part: ScenarioPart, chain: OptionChain, market: Market) -> Book:
+def _of_chain(spec: ScenarioSpec, chain: OptionChain, market: Market) -> Book:
     """The dealers' book of a chain as it stands when the run begins, at the run's spot."""
     if market.start < chain.as_of:
         raise InputError(
             f"market.start is {market.start:%Y-%m-%d %H:%M}, before the quotes, which are of "
             f"{chain.as_of:%Y-%m-%d %H:%M}: start then or later"
         )
-    book = dealer_book(chain, part.book.convention, part.book.size).at(market.start, market.clock)
+    book = dealer_book(chain, spec.book.convention, spec.book.size).at(market.start, market.clock)
     if not len(book):
-        raise InputError(f"no contract of {part.book.chain} expires after {market.start}: start earlier")
+        raise InputError(f"no contract of {spec.book.chain} expires after {market.start}: start earlier")
     return dataclasses.replace(book, spot=market.spot)
 
 
-def _market(part: MarketPart, chain: OptionChain | None, clock: VarianceClock) -> Market:
+def _market(spec: MarketSpec, chain: OptionChain | None, clock: VarianceClock) -> Market:
     if chain is None:
-        assert part.spot is not None
-        start, close = new_york(part.start, "start"), new_york(part.close, "close")
-        return Market(part.spot, start, close, clock, part.fee_bp, part.unwind, part.halts)
-    start = chain.as_of if part.start is None else new_york(part.start, "start")
-    close = _session_close(start) if part.close is None else new_york(part.close, "close")
-    spot = part.spot if part.spot is not None else chain.spot
-    return Market(spot, start, close, clock, part.fee_bp, part.unwind, part.halts)
+        assert spec.spot is not None
+        start, close = new_york(spec.start, "start"), new_york(spec.close, "close")
+        return Market(spec.spot, start, close, clock, spec.fee_bp, spec.unwind, spec.halts)
+    start = chain.as_of if spec.start is None else new_york(spec.start, "start")
+    close = _session_close(start) if spec.close is None else new_york(spec.close, "close")
+    spot = spec.spot if spec.spot is not None else chain.spot
+    return Market(spot, start, close, clock, spec.fee_bp, spec.unwind, spec.halts)
 
 
 def _session_close(start: pd.Timestamp) -> pd.Timestamp:

@@ -15,10 +15,11 @@ from gammawall.scenarios.spec.build import build
 from gammawall.scenarios.spec.catalogue import locate, read_text
 from gammawall.scenarios.spec.mistakes import Keys
 from gammawall.scenarios.spec.scalars import shown
-from gammawall.scenarios.spec.schema import Scenario, problems
+from gammawall.scenarios.spec.scenario import Scenario
+from gammawall.scenarios.spec.schema import problems
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["assign", "load", "read_setting"]
+__all__ = ["as_scenario", "load", "read_setting", "vary"]
 
 _DEPTH = 8
 _LEVELS = 16
@@ -50,7 +51,7 @@ def load(
     for origin, read in asked:
         try:
             keys, value = read()
-            assign(data, keys, value)
+            _assign(data, keys, value)
         except ValueError as error:
             lines.append(f"{origin}: {error}")
             continue
@@ -58,12 +59,39 @@ def load(
         for length in range(1, len(keys)):
             where.setdefault(keys[:length], origin)
         changes.append((keys, value))
-    part, found = problems(_with_changes(data, changes))
+    spec, found = problems(_with_changes(data, changes))
     lines += [f"{_dotted(keys)} ({_origin(keys, where)}): {text}" for keys, text in found]
-    if lines or part is None:
+    if lines or spec is None:
         count = "a mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
         raise InputError(f"{os.fspath(name_or_path)} has {count}:", problems=tuple(lines))
-    return build(part)
+    return build(spec)
+
+
+def as_scenario(scenario: Scenario | str | os.PathLike[str]) -> Scenario:
+    """A scenario as it is, or loaded by its name or path."""
+    return scenario if isinstance(scenario, Scenario) else load(scenario)
+
+
+def vary(scenario: Scenario, settings: Sequence[str]) -> Scenario:
+    """A scenario with some of its keys set anew, as ``--set`` does: ``["impact.bp_per_usd_bn=6"]``.
+
+    Raises:
+        InputError: the scenario then has mistakes; `problems` lists them all.
+    """
+    if not settings:
+        return scenario
+    data = scenario.spec.model_dump(exclude_unset=True)
+    lines = []
+    for text in settings:
+        try:
+            _assign(data, *read_setting(text))
+        except ValueError as error:
+            lines.append(f"{text}: {error}")
+    spec, found = problems(data)
+    lines += [f"{'.'.join(map(str, keys))}: {sentence}" for keys, sentence in found]
+    if lines or spec is None:
+        raise InputError(f"{scenario.name} cannot be set to {', '.join(settings)}:", problems=tuple(lines))
+    return build(spec)
 
 
 def _read(path: Path, depth: int) -> tuple[dict[str, Any], dict[Keys, str]]:
@@ -172,7 +200,7 @@ def _override(key: str, value: Any) -> tuple[Keys, Any]:
     return _keys(key.replace("__", ".")), value
 
 
-def assign(data: dict[str, Any], keys: Keys, value: Any) -> None:
+def _assign(data: dict[str, Any], keys: Keys, value: Any) -> None:
     at: Any = data
     try:
         for key in keys[:-1]:

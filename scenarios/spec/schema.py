@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 
-import pandas as pd
 import pydantic
 from pydantic import BeforeValidator, Field
 
@@ -22,25 +20,12 @@ from gammawall.scenarios.spec.scalars import (
     read_number,
     read_whole,
 )
-from gammawall.sim import (
-    Dynamics,
-    HedgingPolicy,
-    Impact,
-    Market,
-    Measure,
-    SimConfig,
-    StochasticLevel,
-    ZeroDteFlow,
-)
 from gammawall.sim.measure.metrics import METRICS
-from gammawall.sim.models.surface_motion import Motion
 from gammawall.sim.types import UNWINDS
-from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.clock import PROFILES
-from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.conventions import CONVENTIONS, SIZES
 
-__all__ = ["ClaimPart", "Scenario", "ScenarioPart", "problems"]
+__all__ = ["ClaimSpec", "MarketSpec", "ScenarioSpec", "SimulationSpec", "problems"]
 
 Number = Annotated[float, BeforeValidator(read_number)]
 Level = Annotated[Number, Field(gt=0.0, le=MOST_POINTS)]
@@ -50,7 +35,7 @@ Whole = Annotated[int, BeforeValidator(read_whole)]
 Instant = Annotated[datetime, BeforeValidator(read_instant)]
 
 
-class _Part(pydantic.BaseModel):
+class _Table(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
@@ -59,7 +44,7 @@ Percent = Annotated[Number, Field(ge=-100.0, le=100.0)]
 Share = Annotated[Number, Field(ge=0.0, le=1.0)]
 
 
-class MarketPart(_Part):
+class MarketSpec(_Table):
     spot: Level | None = None
     start: Instant | None = None
     close: Instant | None = None
@@ -72,17 +57,17 @@ class MarketPart(_Part):
     halts: bool = False
 
 
-class CatalystPart(_Part):
+class CatalystSpec(_Table):
     when: Instant
     mean_pct: Percent = 0.0
     std_pct: Annotated[Number, Field(ge=0.0, le=100.0)] = 0.0
 
 
-class DynamicsPart(_Part):
+class DynamicsSpec(_Table):
     kind: Annotated[str, BeforeValidator(one_of(DYNAMICS))] = "gbm"
     profile: Annotated[str, BeforeValidator(one_of(PROFILES))] = "flat"
     drift: Annotated[float | str, BeforeValidator(read_drift)] = "martingale"
-    catalyst: tuple[CatalystPart, ...] = ()
+    catalyst: tuple[CatalystSpec, ...] = ()
     mean_reversion: Number0 | None = None
     long_vol_pct: Vol | None = None
     vol_of_vol: Number0 | None = None
@@ -92,7 +77,7 @@ class DynamicsPart(_Part):
     jump_std_pct: Annotated[Number, Field(ge=0.0, le=100.0)] | None = None
 
 
-class SurfacePart(_Part):
+class SurfaceSpec(_Table):
     kind: Annotated[str, BeforeValidator(one_of(SURFACES))] = "sticky_strike"
     vol_points_per_pct: Percent | None = None
     vol_of_vol: Annotated[Number, Field(gt=0.0, le=1e3)] | None = None
@@ -100,7 +85,7 @@ class SurfacePart(_Part):
     correlation: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
 
 
-class FlowPart(_Part):
+class FlowSpec(_Table):
     kind: Annotated[str, BeforeValidator(one_of(FLOWS))] = "none"
     vol_pct: Vol | None = None
     contracts_per_day: Number0 | None = None
@@ -113,7 +98,7 @@ class FlowPart(_Part):
     strike_scale: Annotated[Number, Field(gt=0.0, le=100.0)] | None = None
 
 
-class PositionPart(_Part):
+class PositionSpec(_Table):
     strike: Level
     expiry: Instant
     type: Annotated[str, BeforeValidator(one_of(("call", "put")))] = "call"
@@ -121,15 +106,15 @@ class PositionPart(_Part):
     vol_pct: Vol
 
 
-class BookPart(_Part):
-    position: tuple[PositionPart, ...] = ()
+class BookSpec(_Table):
+    position: tuple[PositionSpec, ...] = ()
     chain: str | None = None
     convention: Annotated[str, BeforeValidator(one_of(CONVENTIONS))] = "calls_long_puts_short"
     size: Annotated[str, BeforeValidator(one_of(SIZES))] = "open_interest"
     scale: Annotated[Number, Field(ge=-1e6, le=1e6)] = 1.0
 
 
-class ImpactPart(_Part):
+class ImpactSpec(_Table):
     kind: Annotated[str, BeforeValidator(one_of(IMPACTS))] = "linear"
     bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)]
     transient_bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)] | None = None
@@ -138,7 +123,7 @@ class ImpactPart(_Part):
     reference_usd_bn_per_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
 
 
-class GroupPart(_Part):
+class GroupSpec(_Table):
     kind: Annotated[str, BeforeValidator(one_of(HEDGING))] = "clearing"
     fraction: Share = 1.0
     interval_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
@@ -148,11 +133,11 @@ class GroupPart(_Part):
     aversion_per_usd_bn: Annotated[Number, Field(gt=0.0, le=1e12)] | None = None
 
 
-class HedgingPart(GroupPart):
-    group: tuple[GroupPart, ...] = ()
+class HedgingSpec(GroupSpec):
+    group: tuple[GroupSpec, ...] = ()
 
 
-class SimulationPart(_Part):
+class SimulationSpec(_Table):
     # Memory sets both upper limits: closes are kept per path, hedge tables per step.
     paths: Annotated[Whole, Field(ge=2, le=10**8)] = 100_000
     steps: Annotated[Whole, Field(ge=1, le=10_000)] = 390
@@ -165,7 +150,7 @@ class SimulationPart(_Part):
     replicates: Annotated[Whole, Field(ge=4, le=1024)] = 16
 
 
-class MeasurePart(_Part):
+class MeasureSpec(_Table):
     strike: Level | None = None
     band_points: Level | None = None
     corridor: Annotated[tuple[float, float], BeforeValidator(read_corridor)] | None = None
@@ -175,7 +160,7 @@ EFFECTS = ("value", "difference", "ratio to baseline")
 Text = Annotated[str, Field(min_length=1)]
 
 
-class VariantPart(_Part):
+class VariantSpec(_Table):
     """Another setting under which a claim is tried."""
 
     name: Text
@@ -184,7 +169,7 @@ class VariantPart(_Part):
     """the claim says that its test fails here"""
 
 
-class ClaimPart(_Part):
+class ClaimSpec(_Table):
     id: Text
     text: Text
     metric: Annotated[str, BeforeValidator(one_of(METRICS))]
@@ -192,88 +177,35 @@ class ClaimPart(_Part):
     holds: Annotated[str, BeforeValidator(one_of(("above", "below")))]
     threshold: Number
     hinge: Text
-    variant: tuple[VariantPart, ...] = ()
+    variant: tuple[VariantSpec, ...] = ()
 
 
-class ScenarioPart(_Part):
+class ScenarioSpec(_Table):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     story: str = ""
     facts: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
-    market: MarketPart = MarketPart()
-    dynamics: DynamicsPart = DynamicsPart()
-    book: BookPart
-    surface: SurfacePart = SurfacePart()
-    flow: FlowPart = FlowPart()
-    impact: ImpactPart
-    hedging: HedgingPart = HedgingPart()
-    simulation: SimulationPart = SimulationPart()
-    measure: MeasurePart = MeasurePart()
-    claim: ClaimPart | None = None
+    market: MarketSpec = MarketSpec()
+    dynamics: DynamicsSpec = DynamicsSpec()
+    book: BookSpec
+    surface: SurfaceSpec = SurfaceSpec()
+    flow: FlowSpec = FlowSpec()
+    impact: ImpactSpec
+    hedging: HedgingSpec = HedgingSpec()
+    simulation: SimulationSpec = SimulationSpec()
+    measure: MeasureSpec = MeasureSpec()
+    claim: ClaimSpec | None = None
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """A scenario ready to run: the checked file and the objects built from it."""
-
-    part: ScenarioPart
-    market: Market
-    dynamics: Dynamics
-    book: Book
-    motion: Motion | StochasticLevel
-    flow: ZeroDteFlow | None
-    impact: Impact
-    hedging: tuple[HedgingPolicy, ...]
-    config: SimConfig
-    measure: Measure
-    seed: int
-    vol_pct: float
-    """of the fundamental price"""
-    chain: OptionChain | None = None
-    notes: tuple[str, ...] = ()
-    """what was taken from the chain rather than from the file"""
-    chain_sha256: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.part.name
-
-    def inputs(self) -> dict[str, Any]:
-        """Everything that `simulate` takes besides the book."""
-        names = ("market", "dynamics", "motion", "flow", "impact", "hedging", "config", "measure", "seed")
-        return {name: getattr(self, name) for name in names}
-
-    def resolved(self) -> dict[str, Any]:
-        """The scenario as plain data with every default and every value taken from a chain filled in."""
-        # What is claimed of a run is not part of what makes it.
-        data = self.part.model_dump(mode="json", exclude_none=True, exclude={"claim"})
-        data["market"] |= {
-            "spot": self.market.spot,
-            "vol_pct": self.vol_pct,
-            "start": _plain(self.market.start),
-            "close": _plain(self.market.close),
-        }
-        data["measure"] |= {
-            "strike": self.measure.strike,
-            "band_points": self.measure.band_points,
-            "corridor": list(self.measure.corridor or ()),
-        }
-        return data
-
-
-def _plain(stamp: pd.Timestamp) -> str:
-    return stamp.tz_localize(None).isoformat()
-
-
-def problems(data: Mapping[str, Any]) -> tuple[ScenarioPart | None, list[tuple[Keys, str]]]:
+def problems(data: Mapping[str, Any]) -> tuple[ScenarioSpec | None, list[tuple[Keys, str]]]:
     """Check plain data against the schema.
 
     Returns:
         The checked scenario or None, and every mistake as (path of keys, sentence).
     """
-    part, found = None, []
+    spec, found = None, []
     try:
-        part = ScenarioPart.model_validate(dict(data))
+        spec = ScenarioSpec.model_validate(dict(data))
     except pydantic.ValidationError as error:
         found = [(_path(e["loc"]), sentence(e, _siblings(e["loc"]))) for e in error.errors()]
     found += contradictions(data) + keys_of_kinds(data)
@@ -284,12 +216,12 @@ def problems(data: Mapping[str, Any]) -> tuple[ScenarioPart | None, list[tuple[K
 
     # A misspelt key is one mistake, not also a missing one.
     found = [(keys, text) for keys, text in found if not (text.startswith("is missing") and misspelt(keys))]
-    return (None if found else part), found
+    return (None if found else spec), found
 
 
 def _path(location: tuple[str | int, ...]) -> Keys:
     """Keys only: the library adds names of alternatives to the location of a mistake inside a union."""
-    keys, model = [], ScenarioPart
+    keys, model = [], ScenarioSpec
     for entry in location:
         if isinstance(entry, int) or model is None:
             if isinstance(entry, int):
@@ -301,14 +233,14 @@ def _path(location: tuple[str | int, ...]) -> Keys:
     return tuple(keys)
 
 
-def _model_of(annotation: Any) -> type[_Part] | None:
-    if isinstance(annotation, type) and issubclass(annotation, _Part):
+def _model_of(annotation: Any) -> type[_Table] | None:
+    if isinstance(annotation, type) and issubclass(annotation, _Table):
         return annotation
     return next((m for m in map(_model_of, get_args(annotation)) if m is not None), None)
 
 
 def _siblings(location: tuple[str | int, ...]) -> list[str]:
-    model: type[_Part] | None = ScenarioPart
+    model: type[_Table] | None = ScenarioSpec
     for entry in location[:-1]:
         if isinstance(entry, str) and model is not None:
             field = model.model_fields.get(entry)

@@ -21,7 +21,7 @@ _UNIT_ENDINGS = ("_usd_bn_per_min", "_usd_bn", "_usd_mn", "_points", "_pct", "_m
 
 def headline_metric(sweep: Sweep) -> str:
     """The metric of the scenario's claim; the pin probability where it makes none."""
-    claim = sweep.scenario.part.claim
+    claim = sweep.scenario.spec.claim
     return claim.metric if claim else "pin_probability"
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from gammawall.scenarios.claims.judge import vary
-from gammawall.scenarios.spec.load import read_setting
-from gammawall.scenarios.spec.schema import Scenario, ScenarioPart
+from gammawall.scenarios.spec.load import read_setting, vary
+from gammawall.scenarios.spec.scenario import Scenario
+from gammawall.scenarios.spec.schema import ScenarioSpec
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["MOST_CELLS", "Cell", "check_cells", "check_grid", "parse_grid", "value_text"]
@@ -38,7 +38,7 @@ class Cell:
     """of the swept keys"""
     settings: tuple[str, ...]
     """the same as ``--set`` takes them"""
-    part: ScenarioPart
+    spec: ScenarioSpec
 
 
 def parse_grid(texts: Iterable[str]) -> Grid:
@@ -108,7 +108,7 @@ def check_cells(scenario: Scenario, grid: Grid) -> list[Cell]:
     for values in itertools.product(*grid.values()):
         settings = tuple(f"{key}={value_text(value)}" for key, value in zip(grid, values, strict=True))
         try:
-            cells.append(Cell(values, settings, vary(scenario, settings).part))
+            cells.append(Cell(values, settings, vary(scenario, settings).spec))
         except InputError as error:
             wrong += 1
             lines |= dict.fromkeys(error.problems)

@@ -61,7 +61,7 @@ def run_on_dask(
             most = _QUEUED * max(len(client.nthreads()), 1)
             for number, cell in itertools.islice(waiting, max(most - len(running), 0)):
                 # The quotes are in the book already, and of no use on another machine.
-                scenario = dataclasses.replace(build(cell.part), chain=None)
+                scenario = dataclasses.replace(build(cell.spec), chain=None)
                 future = client.submit(run_cell, scenario, pure=False)
                 running[future] = number, cell, cell_key(scenario)
                 finished.add(future)

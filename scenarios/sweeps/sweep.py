@@ -17,8 +17,8 @@ from gammawall.scenarios.provenance import environment
 from gammawall.scenarios.runs.cell_store import CellStore, Record, run_cell, write_bytes
 from gammawall.scenarios.runs.results import FORMAT, REPORT, check_file, to_json
 from gammawall.scenarios.spec.build import build
-from gammawall.scenarios.spec.load import load
-from gammawall.scenarios.spec.schema import Scenario
+from gammawall.scenarios.spec.load import as_scenario
+from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.sweeps.grid import Cell, Grid, check_cells, check_grid, value_text
 from gammawall.surfaces.errors import InputError
 
@@ -128,14 +128,14 @@ def sweep(
     if workers is not None and scheduler is not None:
         raise InputError("workers and scheduler cannot both be given: name one place to run")
     lists = check_grid(grid)
-    scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
+    scenario = as_scenario(scenario)
     cells = check_cells(scenario, lists)
     folder = None if out is None else _check_folder(out)
     store = CellStore(None if folder is None else folder / _CELLS)
     if fresh and folder is not None:
         for old in (folder / _CELLS).glob("*.json"):
             old.unlink()
-    kept = ((i, store.load(build(cell.part))) for i, cell in enumerate(cells))
+    kept = ((i, store.load(build(cell.spec))) for i, cell in enumerate(cells))
     records = {i: record for i, record in kept if record is not None}
     todo = [(i, cell) for i, cell in enumerate(cells) if i not in records]
 
@@ -168,7 +168,7 @@ def _run_here(
     todo: Iterable[tuple[int, Cell]], tell: Callable[[], None]
 ) -> Generator[tuple[int, Record], None, None]:
     for i, cell in todo:
-        yield i, run_cell(build(cell.part), progress=lambda done, total: tell())
+        yield i, run_cell(build(cell.spec), progress=lambda done, total: tell())
 
 
 def _frame(scenario: Scenario, grid: Grid, cells: list[Cell], records: list[Record]) -> pd.DataFrame:

@@ -21,9 +21,9 @@ from gammawall.scenarios.claims.judge import (
     UNDECIDABLE,
     effect,
     judge,
-    vary,
 )
 from gammawall.scenarios.runs.runner import provenance, run
+from gammawall.scenarios.spec.load import vary
 from gammawall.surfaces.dealers.exposures import gex_at
 from gammawall.surfaces.errors import InputError
 from tests.helpers.scenario_files import CLAIM, SCENARIO, write
@@ -216,12 +216,12 @@ def test_the_library_holds_the_twelve_claims_and_every_variant_can_be_built():
     library = {name: scenarios.load(name) for name in scenarios.library()}
     numbers = []
     for name, scenario in library.items():
-        claim = scenario.part.claim
+        claim = scenario.spec.claim
         assert claim is not None
         numbers.append(int(claim.id.removeprefix("C")))
         assert scenario.name == name
-        assert scenario.part.facts
-        assert scenario.part.assumptions
+        assert scenario.spec.facts
+        assert scenario.spec.assumptions
         for variant in claim.variant:
             assert vary(scenario, variant.set).resolved() != scenario.resolved(), (name, variant.name)
     assert sorted(numbers) == list(range(1, 13))
@@ -246,7 +246,7 @@ def test_the_books_meet_the_recorded_gamma(name):
     with file.open() as lines:
         record = {row[0]: (float(row[1]), float(row[2])) for row in list(csv.reader(lines))[1:]}
     scenario = scenarios.load(name)
-    facts = " ".join(scenario.part.facts)
+    facts = " ".join(scenario.spec.facts)
     assert scenario.market.spot == record[RECORDED[name][0][0]][0]
     for day, tolerance in RECORDED[name]:
         close, gex = record[day]

@@ -22,7 +22,7 @@ from gammawall.scenarios.cli import main as cli
 from gammawall.scenarios.runs import cell_store as cells
 from gammawall.scenarios.runs.cell_store import CellStore, cell_key
 from gammawall.scenarios.runs.results import to_json
-from gammawall.scenarios.spec.schema import Scenario
+from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.sim.sampling.schedule import make_schedule
 from gammawall.surfaces.errors import InputError
 from tests.helpers.scenario_files import CLAIM, SCENARIO, write
@@ -35,7 +35,7 @@ SHORT = CLAIM.replace('"C1"', '"C2"').replace("The wall pins", "So it does with 
 
 def made_up(scenario: Scenario) -> dict[str, Any]:
     """A run in which the wall pulls in proportion to its size, the impact and the share hedged."""
-    part = scenario.part
+    part = scenario.spec
     pull = part.book.scale * part.impact.bp_per_usd_bn * part.hedging.fraction
     value = max(0.1 * (1.0 + 0.2 * pull), 0.0)
     numbers = {"value": value, "stderr": 1e-4, "baseline": 0.1, "baseline_stderr": 1e-4}
@@ -215,11 +215,11 @@ def test_the_command(counted, files, tmp_path, monkeypatch, capsys):
 
 def test_every_claim_of_the_library_is_planned_and_says_whose_threshold_it_is():
     planned = plan(paths=256)
-    assert [s.part.claim.id for s in planned.scenarios if s.part.claim] == [f"C{i + 1}" for i in range(12)]
+    assert [s.spec.claim.id for s in planned.scenarios if s.spec.claim] == [f"C{i + 1}" for i in range(12)]
     assert len(planned.runs) < planned.settings
     assert len(planned.curve) == len(amplification.IMBALANCES)
     for scenario in planned.scenarios:
-        assert any("ours" in text and "threshold" in text for text in scenario.part.assumptions), (
+        assert any("ours" in text and "threshold" in text for text in scenario.spec.assumptions), (
             scenario.name
         )
 

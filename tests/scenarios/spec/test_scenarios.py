@@ -116,10 +116,10 @@ def test_settings_and_overrides_mean_the_same(tmp_path):
         hedging__kind="none",
     )
     assert by_text.resolved() == by_key.resolved()
-    assert by_text.part.book.position[0].strike == 6900.0
-    assert by_text.part.assumptions[0].startswith("Set for this run")
-    assert "hedging.kind = 'none'" in by_text.part.assumptions[0]
-    assert not scenarios.load(path).part.assumptions
+    assert by_text.spec.book.position[0].strike == 6900.0
+    assert by_text.spec.assumptions[0].startswith("Set for this run")
+    assert "hedging.kind = 'none'" in by_text.spec.assumptions[0]
+    assert not scenarios.load(path).spec.assumptions
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_a_chain_brings_its_own_market_wall_and_band(quotes):
     # Closes exactly at the strikes next to it, 5 points away, must not count as at this one.
     assert scenario.measure.band_points == 2.5
     assert len(scenario.notes) == 3
-    assert scenario.part.facts == ("Quotes, open interest, spot and time are the file's.",)
-    assert "convention" in scenario.part.assumptions[0]
+    assert scenario.spec.facts == ("Quotes, open interest, spot and time are the file's.",)
+    assert "convention" in scenario.spec.assumptions[0]
 
 
 def test_a_chain_file_is_found_from_the_scenario_s_folder(quotes, monkeypatch):
@@ -247,7 +247,7 @@ def test_the_facts_of_pin_7000_are_the_recorded_closes():
         close = {row[0]: float(row[1]) for row in list(csv.reader(file))[1:]}
     scenario = scenarios.load("pin-7000")
     assert scenario.market.spot == close["2026-01-27"]
-    facts = " ".join(scenario.part.facts)
+    facts = " ".join(scenario.spec.facts)
     for day in ("2026-01-27", "2026-01-28"):
         assert f"{close[day]:,.2f}" in facts
 

@@ -1,0 +1,78 @@
+"""A scenario ready to run: the checked file, and the objects that `build` makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gammawall.scenarios.spec.schema import ScenarioSpec
+from gammawall.sim import (
+    Dynamics,
+    HedgingPolicy,
+    Impact,
+    Market,
+    Measure,
+    SimConfig,
+    StochasticLevel,
+    ZeroDteFlow,
+)
+from gammawall.sim.models.surface_motion import Motion
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.dealers.book import Book
+
+__all__ = ["Scenario"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario ready to run: the checked file and the objects built from it."""
+
+    spec: ScenarioSpec
+    market: Market
+    dynamics: Dynamics
+    book: Book
+    motion: Motion | StochasticLevel
+    flow: ZeroDteFlow | None
+    impact: Impact
+    hedging: tuple[HedgingPolicy, ...]
+    config: SimConfig
+    measure: Measure
+    seed: int
+    vol_pct: float
+    """of the fundamental price"""
+    chain: OptionChain | None = None
+    notes: tuple[str, ...] = ()
+    """what was taken from the chain rather than from the file"""
+    chain_sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def inputs(self) -> dict[str, Any]:
+        """Everything that `simulate` takes besides the book."""
+        names = ("market", "dynamics", "motion", "flow", "impact", "hedging", "config", "measure", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    def resolved(self) -> dict[str, Any]:
+        """The scenario as plain data with every default and every value taken from a chain filled in."""
+        # What is claimed of a run is not spec of what makes it.
+        data = self.spec.model_dump(mode="json", exclude_none=True, exclude={"claim"})
+        data["market"] |= {
+            "spot": self.market.spot,
+            "vol_pct": self.vol_pct,
+            "start": _plain(self.market.start),
+            "close": _plain(self.market.close),
+        }
+        data["measure"] |= {
+            "strike": self.measure.strike,
+            "band_points": self.measure.band_points,
+            "corridor": list(self.measure.corridor or ()),
+        }
+        return data
+
+
+def _plain(stamp: pd.Timestamp) -> str:
+    return stamp.tz_localize(None).isoformat()
