@@ -31,7 +31,7 @@ mutants: .venv/.ready
 	@$(BIN)/python tests/helpers/mutants.py --count 40 --seed 1
 
 bench: .venv/.ready .venv/.peers
-	@$(BIN)/python bench/run.py --json bench/results/cpu.json && $(BIN)/python bench/table.py bench/results/cpu.json README.md
+	@$(BIN)/python bench/run.py --json bench/results/cpu.json && $(BIN)/python bench/table.py bench/results/cpu.json docs/speed.md README.md
 
 bench-check: .venv/.ready
 	@$(BIN)/python bench/check.py

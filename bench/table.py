@@ -1,4 +1,7 @@
-"""The speed table of the README from a record of run.py: ``bench/table.py RECORD.json [README.md]``."""
+"""The tables of speed from a record of run.py: ``bench/table.py RECORD.json [docs/speed.md README.md]``.
+
+The page gets every line, the README the few that answer most questions.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,28 @@ from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- speed: made by make bench -->", "<!-- end of speed -->"
+
+IN_SHORT = (
+    "greeks, 11 outputs, 200,000, float64",
+    "implied vol, 200,000, float64",
+    "GEX profile, 24,000 contracts × 1,000 spots",
+    "path-steps, one strike, 98,304 × 390",
+    "gammawall run pin-7000, cold",
+    "gammawall run pin-7000, compiled before",
+)
+"""The lines of the README."""
+
+
+def short(record: dict[str, Any]) -> str:
+    """Markdown: the lines of the README.
+
+    Raises:
+        LookupError: the record lacks one of them.
+    """
+    lines = {line["name"]: line for line in record["lines"]}
+    if missing := [name for name in IN_SHORT if name not in lines]:
+        raise LookupError(f"the record has no line {missing[0]!r}: change IN_SHORT")
+    return table({**record, "lines": [lines[name] for name in IN_SHORT], "peaks": [], "implied_vols": []})
 
 
 def table(record: dict[str, Any]) -> str:
@@ -46,12 +71,17 @@ def amount(ns: float) -> str:
 
 
 def main() -> None:
-    """Print the table, or put it between its marks in a file."""
-    text = table(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    """Print the whole table, or put it and the short one between their marks in the page and the README."""
+    record = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     if len(sys.argv) < 3:
-        print(text)
+        print(table(record))
         return
-    target = Path(sys.argv[2])
+    for target, text in zip(map(Path, sys.argv[2:]), (table(record), short(record)), strict=True):
+        put(target, text)
+
+
+def put(target: Path, text: str) -> None:
+    """Replace what stands between the marks of a file."""
     page = target.read_text(encoding="utf-8")
     if BEGIN not in page or END not in page:
         sys.exit(f"{target} has no place for the table: add {BEGIN} and {END}")

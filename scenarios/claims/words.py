@@ -102,7 +102,9 @@ def unidentified(record: Mapping[str, Any]) -> list[str]:
     return [
         "Who is long. Open interest has no sign, and recorded gamma rests on a convention of who bought "
         f"what. {sign_sentence(record)}",
-        f"Impact λ. Published estimates range from 0.8 to 66 bp per USD bn. {span} the outcome changes for "
+        "Impact λ. Published figures in bp per USD bn, in our conversion: 0.8 to 1.5 (Gabaix and Koijen "
+        "2021, any trade, over months), 9 to 11 (Adams, Fontaine and Ornthanalai 2025, hedging within the "
+        f"day). {span} the outcome changes for "
         f"{_listed(moved) if moved else 'no claim'}. The command gammawall calibrate-impact estimates λ from "
         "recorded gamma; what it finds is an upper bound.",
         "The share that is hedged. For a fixed book under linear impact and continuous hedging only impact "

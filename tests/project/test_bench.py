@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import json
 import math
 import os
 import shutil
@@ -18,7 +19,8 @@ import pytest
 
 from gammawall.surfaces.pricing.black import black_price
 
-BENCH = Path(__file__).parents[2] / "bench"
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "bench"
 
 
 @pytest.fixture
@@ -130,6 +132,16 @@ def test_the_table_has_a_row_for_everything(bench: Any) -> None:
     assert rows[5] == "| job | 2.5 ns per thing |  |  |"
     assert rows[6] == "| peak memory | 123 MB | |  |"
     assert {row.count("|") for row in rows[2:]} == {5}
+
+
+def test_the_readme_has_its_six_lines_and_the_page_all(bench: Any) -> None:
+    table = bench("table")
+    record = json.loads((ROOT / "bench" / "results" / "cpu.json").read_text(encoding="utf-8"))
+    assert len(table.IN_SHORT) == 6
+    for file, text in (("docs/speed.md", table.table(record)), ("README.md", table.short(record))):
+        assert f"{table.BEGIN}\n{text}\n{table.END}" in (ROOT / file).read_text(encoding="utf-8"), file
+    with pytest.raises(LookupError, match="greeks, 11 outputs"):
+        table.short({**record, "lines": []})
 
 
 def test_numpy_does_the_same_work(bench: Any) -> None:

@@ -17,7 +17,7 @@ import typer.main
 import yaml
 
 from gammawall.scenarios.cli import main as cli
-from tests.helpers import validation_table
+from tests.helpers import choices_table, rooms, validation_table
 from tests.helpers.synthetic import cboe_csv, make_quotes
 
 ROOT = Path(__file__).parents[2]
@@ -225,7 +225,31 @@ def test_the_other_rows_again() -> None:
         check(row, cells)
 
 
+# --- the tables of choices ----------------------------------------------------------------------------------
+
+
+def test_every_policy_and_impact_has_its_numbers() -> None:
+    for table, choices in choices_table.TABLES.items():
+        assert [row[0] for row in choices_table.stated(table)] == list(choices)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", choices_table.TABLES)
+def test_the_choices_again(table: str) -> None:
+    """The same seed: what differs is rounding alone."""
+    for row, stated in zip(choices_table.rows(table), choices_table.stated(table), strict=True):
+        shown = [cell.strip() for cell in row.line().strip("|").split("|")]
+        for cell, again in zip(stated[1:], shown[1:], strict=True):
+            value, value_again = (float(c.split("±")[0]) for c in (cell, again))
+            assert value == pytest.approx(value_again, abs=0.11), row.choice
+
+
 # --- what the project says of itself ------------------------------------------------------------------------
+
+
+def test_the_map_has_every_room() -> None:
+    """`python -m tests.helpers.rooms --write` makes it."""
+    assert rooms.rooms() in rooms.PAGE.read_text(encoding="utf-8")
 
 
 def test_versions_agree() -> None:
