@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pandas as pd
 
-from gammawall.surfaces.clock import VarianceClock
-from gammawall.surfaces.dealers.book import new_york
+from gammawall.surfaces.clock import VarianceClock, new_york
 from gammawall.surfaces.errors import InputError
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ __all__ = [
     "cumulative_profile",
     "expiry_instant",
     "is_session",
+    "new_york",
     "session_bounds",
     "to_new_york",
 ]
@@ -46,6 +47,16 @@ AM_SETTLED = frozenset({"SPX", "NDX", "RUT", "DJX", "VIX", "VIXW", "RUI", "RLG",
 PROFILES = ("flat", "u_shape")
 
 _NS_PER_YEAR = DAYS_PER_YEAR * 86400e9
+
+
+def new_york(instant: Any, name: str = "instant") -> pd.Timestamp:
+    """One instant in New York time, with the argument named when it is not one."""
+    try:
+        return to_new_york(instant)
+    except InputError:
+        raise InputError(
+            f"{name} must be a date and time such as 2026-01-28T16:00:00; got {instant!r}"
+        ) from None
 
 
 def is_session(date: str | dt.date) -> bool:

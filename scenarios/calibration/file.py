@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gammawall.scenarios.limits import read_limited
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.limits import read_limited
 from gammawall.surfaces.units import USD_BN
 
 __all__ = ["LEAST_DAYS", "History", "read_history"]

@@ -24,7 +24,8 @@ from gammawall.scenarios.calibration.fit import (
 )
 from gammawall.scenarios.provenance import environment
 from gammawall.sim import GBM, LinearImpact, Market, Measure, SimConfig, simulate
-from gammawall.surfaces.dealers.book import Book, new_york
+from gammawall.surfaces.clock import new_york
+from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.exposures import exposures
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import USD_BN

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from gammawall.scenarios.limits import read_limited
 from gammawall.sim import Portfolio
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.limits import read_limited
 
 __all__ = ["MOST_BYTES", "read_portfolio"]
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from gammawall.scenarios.limits import allowed_bytes, read_limited
 from gammawall.sim.files import sync, write_whole
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.limits import allowed_bytes, read_limited
 
 __all__ = [
     "FORMAT",

@@ -17,9 +17,11 @@ from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.spec.schema import MarketSpec, ScenarioSpec, SimulationSpec
 from gammawall.sim import Market, Measure, SimConfig
 from gammawall.sim.models.hedging import hedging_groups
-from gammawall.surfaces.chains.chain import OptionChain, read_chain
-from gammawall.surfaces.clock import VarianceClock, is_session, session_bounds
-from gammawall.surfaces.dealers.book import Book, dealer_book, new_york
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.read import read_chain
+from gammawall.surfaces.clock import VarianceClock, is_session, new_york, session_bounds
+from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.dealers.exposures import position_exposures
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import USD_BN

@@ -8,7 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from gammawall.scenarios.limits import read_limited
+from gammawall.surfaces.limits import read_limited
 
 __all__ = ["library", "locate", "read_text", "summaries"]
 

@@ -26,7 +26,8 @@ from gammawall.sim.models.surface_motion import Motion
 from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
 from gammawall.sim.step.stepped import SteppedBook
 from gammawall.sim.types import Market, Measure, SimConfig
-from gammawall.surfaces.dealers.book import Book, new_york
+from gammawall.surfaces.clock import new_york
+from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.units import USD_BN
 

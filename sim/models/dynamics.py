@@ -13,7 +13,7 @@ from jax import Array
 
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import Instant, check_number
-from gammawall.surfaces.dealers.book import new_york
+from gammawall.surfaces.clock import new_york
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["GBM", "Bachelier", "Catalyst", "Dynamics"]

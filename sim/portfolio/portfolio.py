@@ -10,8 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from gammawall.surfaces.clock import NEW_YORK
-from gammawall.surfaces.dealers.book import new_york
+from gammawall.surfaces.clock import NEW_YORK, new_york
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.sessions import FIRST_YEAR, LAST_YEAR
 from gammawall.surfaces.units import EMINI_MULTIPLIER, MULTIPLIER

@@ -20,8 +20,8 @@ import pandas as pd
 from gammawall.sim.models.surface_motion import Motion, StickyStrike
 from gammawall.sim.portfolio.portfolio import Portfolio
 from gammawall.sim.types import Instant, Market
-from gammawall.surfaces.clock import calendar_years
-from gammawall.surfaces.dealers.book import Book, new_york
+from gammawall.surfaces.clock import calendar_years, new_york
+from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.precision import top_level
 from gammawall.surfaces.pricing.black import black_greeks, price_and_greeks

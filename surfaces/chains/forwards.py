@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
+from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
-
-if TYPE_CHECKING:
-    from gammawall.surfaces.chains.chain import OptionChain
 
 __all__ = ["imply_forwards", "imply_spot"]
 

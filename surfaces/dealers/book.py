@@ -10,16 +10,12 @@ import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
-from gammawall.surfaces.chains.chain import OptionChain
-from gammawall.surfaces.chains.forwards import imply_forwards
-from gammawall.surfaces.chains.smile import quote_vols
-from gammawall.surfaces.clock import VarianceClock, calendar_years, to_new_york
-from gammawall.surfaces.dealers.conventions import Shares, SignedFlow, signed_sizes
+from gammawall.surfaces.clock import VarianceClock, calendar_years, new_york
 from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import MULTIPLIER
 
-__all__ = ["Book", "ChainTerms", "chain_terms", "dealer_book"]
+__all__ = ["Book"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -215,86 +211,3 @@ _ALLOWED = {
 }
 
 _ARRAYS = ("contracts", "strike", "is_call", "expiry", "vol", "variance_years", "years", "discount", "carry")
-
-
-def new_york(instant: Any, name: str = "instant") -> pd.Timestamp:
-    """One instant in New York time, with the argument named when it is not one."""
-    try:
-        return to_new_york(instant)
-    except InputError:
-        raise InputError(
-            f"{name} must be a date and time such as 2026-01-28T16:00:00; got {instant!r}"
-        ) from None
-
-
-@dataclass(frozen=True, eq=False)
-class ChainTerms:
-    """What pricing a chain needs beyond its quotes, in the chain's row order."""
-
-    forward: np.ndarray
-    discount: np.ndarray
-    years: np.ndarray
-    """ACT/365"""
-    vol: np.ndarray
-    """annual decimal on `years`; NaN where nothing is known"""
-    source: np.ndarray
-    """where each vol comes from, see `quote_vols`"""
-
-
-def chain_terms(chain: OptionChain) -> ChainTerms:
-    """Forwards from put-call parity and vols from our own inversion of out-of-the-money mid quotes."""
-    forwards = imply_forwards(chain)
-    vols = quote_vols(chain, forwards)
-    terms = chain.quotes[["expiry", "root"]].merge(
-        forwards, on=["expiry", "root"], how="left", validate="many_to_one"
-    )
-    return ChainTerms(
-        *(terms[name].to_numpy(float) for name in ("forward", "discount", "years")),
-        vol=vols["vol"].to_numpy(float),
-        source=vols["source"].to_numpy(),
-    )
-
-
-def dealer_book(
-    chain: OptionChain,
-    convention: str | Shares | SignedFlow = "calls_long_puts_short",
-    size: str = "open_interest",
-    *,
-    terms: ChainTerms | None = None,
-) -> Book:
-    """The dealers' position in a chain under a stated convention.
-
-    Contracts without a position or a usable vol are left out.
-
-    Args:
-        chain: quotes.
-        convention: one of `CONVENTIONS` (the default says dealers are long calls and short puts), shares by
-            bucket, or signed flow.
-        size: one of `SIZES`; signed flow brings its own.
-        terms: from `chain_terms`, when several books of one chain are made.
-
-    Raises:
-        InputError: see `gammawall.surfaces.dealers.conventions.signed_sizes`; or nothing is left.
-    """
-    signed, name = signed_sizes(chain, convention, size)
-    terms = terms or chain_terms(chain)
-    keep = (signed != 0.0) & np.isfinite(terms.vol)
-    if not keep.any():
-        raise InputError(f"no contract has both a position under {name} and a usable vol: nothing to expose")
-    kept = chain.quotes.loc[keep]
-    kinds, counts = np.unique(terms.source[keep].astype(str), return_counts=True)
-    return Book(
-        contracts=signed[keep],
-        strike=kept["strike"].to_numpy(float),
-        is_call=kept["is_call"].to_numpy(bool),
-        expiry=pd.DatetimeIndex(kept["expiry"]),
-        vol=terms.vol[keep],
-        variance_years=terms.years[keep],
-        years=terms.years[keep],
-        discount=terms.discount[keep],
-        carry=terms.forward[keep] / chain.spot,
-        spot=chain.spot,
-        as_of=chain.as_of,
-        convention=name,
-        sources={str(k): int(n) for k, n in zip(kinds, counts, strict=True)},
-    )

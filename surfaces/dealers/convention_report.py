@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gammawall.surfaces.chains.chain import OptionChain
-from gammawall.surfaces.dealers.book import chain_terms, dealer_book
+from gammawall.surfaces.chains.terms import chain_terms
+from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.dealers.conventions import CONVENTIONS, SIZES, Shares, SignedFlow
 from gammawall.surfaces.dealers.rolloff import level_summary
 from gammawall.surfaces.errors import InputError

@@ -39,7 +39,7 @@ from gammawall.scenarios.runs.export import csv_text, tables  # noqa: E402
 from gammawall.scenarios.runs.results import Result, to_json  # noqa: E402
 from gammawall.scenarios.spec.catalogue import library  # noqa: E402
 from gammawall.sim.engine.checkpoint import Checkpoint  # noqa: E402
-from gammawall.surfaces.chains.chain import read_chain  # noqa: E402
+from gammawall.surfaces.chains.read import read_chain  # noqa: E402
 from gammawall.surfaces.errors import InputError  # noqa: E402
 from tests.helpers.scenario_files import SCENARIO  # noqa: E402
 from tests.helpers.synthetic import AS_OF, cboe_csv, make_quotes  # noqa: E402

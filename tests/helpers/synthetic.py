@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.chains.readers.occ import format_symbols
 from gammawall.surfaces.clock import calendar_years, expiry_instant, to_new_york
 
@@ -96,7 +97,7 @@ def make_quotes(
 
 def make_chain(*, spot: float = 6485.0, as_of: str = AS_OF, **market) -> OptionChain:
     """Chain of `make_quotes` with the index quoted at ``spot``."""
-    return OptionChain.from_frame(make_quotes(spot=spot, as_of=as_of, **market), spot, as_of)
+    return read_chain(make_quotes(spot=spot, as_of=as_of, **market), spot=spot, as_of=as_of)
 
 
 def cboe_csv(

@@ -58,7 +58,7 @@ def comparison_page() -> str:
 def exposures_page() -> str:
     from gammawall.scenarios.chains.exposure_record import exposure_record
     from gammawall.scenarios.chains.exposures_report import exposures_report
-    from gammawall.surfaces.dealers.book import dealer_book
+    from gammawall.surfaces.dealers.chain_book import dealer_book
     from gammawall.surfaces.dealers.exposures import exposures
     from tests.helpers.synthetic import make_chain
 

@@ -172,3 +172,17 @@ def test_slow_packages_are_imported_only_where_they_are_needed() -> None:
     code = f"import sys, gammawall.sim; print([name for name in {slow} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_ground_of_surfaces_needs_no_jax() -> None:
+    ground = ("limits", "errors", "units", "display", "sessions", "clock")
+    code = f"""
+import importlib, sys
+for name in {ground}:
+    importlib.import_module(f"gammawall.surfaces.{{name}}")
+print("jax" in sys.modules)
+from gammawall.surfaces import black_price
+print("jax" in sys.modules)
+"""
+    done = python(code)
+    assert done.stdout.split() == ["False", "True"], done.stderr

@@ -20,12 +20,12 @@ import pytest
 from gammawall import scenarios
 from gammawall.scenarios.calibration.file import read_history
 from gammawall.scenarios.cli import main as cli
-from gammawall.scenarios.limits import MOST_BYTES_NAME, allowed_bytes, read_limited
 from gammawall.scenarios.risk.portfolio_file import read_portfolio
 from gammawall.scenarios.runs.comparison import read_result
 from gammawall.scenarios.runs.results import Result
-from gammawall.surfaces.chains.chain import read_chain
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.limits import MOST_BYTES_NAME, allowed_bytes, read_limited
 from tests.helpers.fuzz import PORTFOLIO, history_text, made_up_result
 from tests.helpers.scenario_files import SCENARIO, write
 from tests.helpers.synthetic import cboe_csv, make_quotes

@@ -1,1 +1,9 @@
-"""One small file per vendor family. Each offers ``matches(head) -> bool`` and ``read(...)``."""
+"""One reader per family of vendors' files, and the tables and cells that they share."""
+
+from gammawall.surfaces.chains.readers import cboe_csv, json_text, long_csv
+from gammawall.surfaces.chains.readers.source import Reader
+
+__all__ = ["READERS", "Reader"]
+
+READERS: tuple[Reader, ...] = (json_text, cboe_csv, long_csv)
+"""asked in this order; the first whose `matches` says yes reads the file"""

@@ -14,10 +14,7 @@ from gammawall.surfaces.chains.readers.stamp import find_stamp
 from gammawall.surfaces.clock import to_new_york
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["LARGEST", "NUMBER", "brief", "is_missing", "number", "number_column", "time", "time_column"]
-
-LARGEST = 1e9
-"""Prices, levels and sizes beyond are damage, and would overflow what is computed from them."""
+__all__ = ["NUMBER", "brief", "is_missing", "number", "number_column", "time", "time_column"]
 
 NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")

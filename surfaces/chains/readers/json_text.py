@@ -14,9 +14,10 @@ from gammawall.surfaces.chains.readers.cboe_csv import DELAY_MINUTES
 from gammawall.surfaces.chains.readers.cells import number, time
 from gammawall.surfaces.chains.readers.columns import find_layout
 from gammawall.surfaces.chains.readers.occ import parse_symbols, plain_symbol
-from gammawall.surfaces.chains.readers.source import RawChain, Request, allowed_bytes
+from gammawall.surfaces.chains.readers.source import RawChain, Request
 from gammawall.surfaces.chains.readers.table import Table, read_table
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.limits import allowed_bytes
 
 __all__ = ["LARGEST_CHARACTERS", "matches", "read"]
 

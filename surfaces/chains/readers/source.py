@@ -8,15 +8,14 @@ import io
 import os
 import zlib
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import pandas as pd
 
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.limits import MOST_BYTES_NAME, allowed_bytes
 
-__all__ = ["LARGEST_BYTES", "MOST_BYTES_NAME", "RawChain", "Request", "allowed_bytes", "load_text"]
-
-MOST_BYTES_NAME = "GAMMAWALL_MOST_BYTES"
-"""The environment variable that raises every limit on the size of files."""
+__all__ = ["LARGEST_BYTES", "RawChain", "Reader", "Request", "load_text"]
 
 LARGEST_BYTES = 512 * 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -65,10 +64,24 @@ class Request:
     underlying: str | None = None
 
 
-def allowed_bytes(usual: int) -> int:
-    """The limit in force: the usual one, or what the environment raises it to."""
-    told = os.environ.get(MOST_BYTES_NAME, "")
-    return max(usual, int(told)) if told.isdecimal() else usual
+class Reader(Protocol):
+    """A module that knows one family of files."""
+
+    def matches(self, head: str) -> bool:
+        """True when a file that begins so is of this family."""
+        ...
+
+    def read(self, text: str, request: Request) -> RawChain:
+        """Everything listed in a file.
+
+        Args:
+            text: the whole file.
+            request: what the caller said about it.
+
+        Raises:
+            InputError: damage, with its file, line, value and mend.
+        """
+        ...
 
 
 def load_text(path: str | os.PathLike[str]) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.chains.readers import identity
-from gammawall.surfaces.chains.readers.cells import LARGEST, brief, is_missing, number_column, time_column
+from gammawall.surfaces.chains.readers.cells import brief, is_missing, number_column, time_column
 from gammawall.surfaces.chains.readers.columns import Layout
 from gammawall.surfaces.chains.readers.source import RawChain, Request
 from gammawall.surfaces.clock import session_bounds, to_new_york
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.limits import LARGEST
 
 __all__ = ["Table", "read_table"]
 

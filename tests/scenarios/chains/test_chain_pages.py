@@ -12,7 +12,7 @@ from gammawall.scenarios.chains.exposure_record import exposure_record
 from gammawall.scenarios.chains.exposures_report import exposures_report
 from gammawall.scenarios.chains.surface_report import surface_report
 from gammawall.scenarios.pages.page import level_text, number_text
-from gammawall.surfaces.dealers.book import dealer_book
+from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.dealers.exposures import exposures
 from tests.helpers.synthetic import make_chain
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gammawall.surfaces.chains.chain import QUOTE_COLUMNS, OptionChain, read_chain
+from gammawall.surfaces.chains.chain import QUOTE_COLUMNS, OptionChain
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.clock import NEW_YORK
 from gammawall.surfaces.errors import InputError
 from tests.helpers.synthetic import AS_OF, EXPIRIES, HEADER, cboe_csv, make_chain, make_quotes
@@ -104,7 +105,7 @@ def test_a_table_comes_back_as_it_was_written(write):
     assert chain.spot == 6485.0
     assert list(chain.quotes.columns) == list(QUOTE_COLUMNS)
     assert isinstance(chain.quotes.index, pd.RangeIndex)
-    expected = OptionChain.from_frame(quotes, 6485.0, AS_OF).quotes
+    expected = read_chain(quotes, spot=6485.0, as_of=AS_OF).quotes
     for name in ("symbol", "root", "strike", "is_call", "expiry"):
         assert (chain.quotes[name].to_numpy() == expected[name].to_numpy()).all(), name
     for name in (
@@ -330,11 +331,9 @@ def test_a_file_cut_anywhere_never_loses_rows_unnoticed(tmp_path_factory, cut):
 
 def test_frame_by_symbol_or_by_fields_give_the_same_chain():
     fields = make_chain(expiries=EXPIRIES[:4]).quotes
-    by_symbol = OptionChain.from_frame(
-        fields[["symbol", "bid", "ask", "open_interest"]], 6485.0, AS_OF
-    ).quotes
+    by_symbol = read_chain(fields[["symbol", "bid", "ask", "open_interest"]], spot=6485.0, as_of=AS_OF).quotes
     dates = fields.assign(expiry=fields["expiry"].dt.tz_localize(None).dt.normalize()).drop(columns="symbol")
-    by_date = OptionChain.from_frame(dates.sample(frac=1.0, random_state=1), 6485.0, AS_OF).quotes
+    by_date = read_chain(dates.sample(frac=1.0, random_state=1), spot=6485.0, as_of=AS_OF).quotes
     for name in ("symbol", "root", "expiry", "strike", "is_call", "bid"):
         assert (by_symbol[name] == fields[name]).all(), name
         assert (by_date[name] == fields[name]).all(), name
@@ -366,20 +365,20 @@ def test_values_that_are_no_quotes_are_refused(column, value, message):
     frame = SMALL.drop(columns="symbol").astype({column: object})
     frame.loc[2, column] = value
     with pytest.raises(InputError, match=message):
-        OptionChain.from_frame(frame, 6485.0, AS_OF)
+        read_chain(frame, spot=6485.0, as_of=AS_OF)
 
 
 @pytest.mark.parametrize("spot", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_level_that_is_none_is_refused(spot):
     with pytest.raises(InputError, match="spot is"):
-        OptionChain.from_frame(SMALL, spot, AS_OF)
+        read_chain(SMALL, spot=spot, as_of=AS_OF)
 
 
 def test_lacking_columns_and_zones_are_named():
     with pytest.raises(InputError, match="lacks open_interest, symbol"):
-        OptionChain.from_frame(SMALL[["bid", "ask", "strike"]], 6485.0, AS_OF)
+        read_chain(SMALL[["bid", "ask", "strike"]], spot=6485.0, as_of=AS_OF)
     with pytest.raises(InputError, match="is empty"):
-        OptionChain.from_frame(SMALL.iloc[:0], 6485.0, AS_OF)
+        read_chain(SMALL.iloc[:0], spot=6485.0, as_of=AS_OF)
     chain = make_chain(expiries=EXPIRIES[:1])
     with pytest.raises(InputError, match="lacks last"):
         OptionChain(chain.quotes.drop(columns="last"), chain.spot, chain.as_of)

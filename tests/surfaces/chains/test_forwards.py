@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gammawall.surfaces.chains.chain import OptionChain, read_chain
 from gammawall.surfaces.chains.forwards import imply_forwards, imply_spot
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.clock import calendar_years
 from tests.helpers.synthetic import AS_OF, EXPIRIES, make_chain, make_quotes
 
@@ -69,7 +69,7 @@ def test_stale_quotes_do_not_move_the_fit():
     quotes = make_quotes()
     hit = quotes.index[quotes["is_call"]][::9]
     quotes.loc[hit, ["bid", "ask"]] += 15.0
-    table = imply_forwards(OptionChain.from_frame(quotes, 6485.0, AS_OF))
+    table = imply_forwards(read_chain(quotes, spot=6485.0, as_of=AS_OF))
     forward, discount = _expected(table["years"], 6485.0, 0.0425, 0.0125)
     np.testing.assert_allclose(table["forward"], forward, atol=0.02)
     np.testing.assert_allclose(table["discount"], discount, rtol=2e-4)
@@ -81,7 +81,7 @@ def test_noise_within_the_spread_is_averaged_out():
     two_sided = quotes["bid"] > 0.25
     quotes.loc[two_sided, "bid"] += noise[two_sided]
     quotes.loc[two_sided, "ask"] += noise[two_sided]
-    table = imply_forwards(OptionChain.from_frame(quotes, 6485.0, AS_OF))
+    table = imply_forwards(read_chain(quotes, spot=6485.0, as_of=AS_OF))
     forward, discount = _expected(table["years"], 6485.0, 0.0425, 0.0125)
     assert np.abs(table["forward"] - forward).max() < 0.25
     assert np.abs(-np.log(table["discount"] / discount) / table["years"]).max() < 0.002
@@ -89,7 +89,7 @@ def test_noise_within_the_spread_is_averaged_out():
 
 
 def test_a_stale_index_shows_in_the_gap_and_not_in_the_forward():
-    chain = OptionChain.from_frame(make_quotes(), 6485.0 - 28.0, AS_OF)
+    chain = read_chain(make_quotes(), spot=6485.0 - 28.0, as_of=AS_OF)
     table = imply_forwards(chain)
     gap = 6485.0 * np.exp(-0.0125 * table["years"]) - 6457.0
     np.testing.assert_allclose(table["gap_points"], gap, atol=1e-4)
@@ -101,7 +101,7 @@ def test_crossed_and_one_sided_quotes_are_not_used():
     calls = quotes.index[quotes["is_call"]]
     quotes.loc[calls[::3], "ask"] = 0.0
     quotes.loc[calls[1::3], "bid"] = 0.0
-    table = imply_forwards(OptionChain.from_frame(quotes, 6485.0, AS_OF))
+    table = imply_forwards(read_chain(quotes, spot=6485.0, as_of=AS_OF))
     forward, _ = _expected(table["years"], 6485.0, 0.0425, 0.0125)
     np.testing.assert_allclose(table["forward"], forward, rtol=1e-10)
 
@@ -112,7 +112,7 @@ def test_an_implausible_slope_takes_its_discount_from_the_other_expiries():
     quotes.loc[bent, ["bid", "ask"]] = quotes.loc[bent, ["bid", "ask"]].add(
         0.4 * (quotes.loc[bent, "strike"] - 6485.0).clip(lower=-900.0) + 360.0, axis=0
     )
-    row = imply_forwards(OptionChain.from_frame(quotes, 6485.0, AS_OF)).iloc[5]
+    row = imply_forwards(read_chain(quotes, spot=6485.0, as_of=AS_OF)).iloc[5]
     assert row["source"] == "fixed_discount"
     assert "outside" in row["reason"]
     assert row["discount"] == pytest.approx(np.exp(-0.0425 * row["years"]), rel=1e-6)
@@ -124,7 +124,7 @@ def test_slices_without_two_sided_quotes_follow_their_neighbours():
         [dt.date(2025, 9, 4), dt.date(2025, 12, 19), dt.date(2027, 12, 17)]
     )
     quotes.loc[silent, "bid"] = 0.0
-    table = imply_forwards(OptionChain.from_frame(quotes, 6485.0, AS_OF))
+    table = imply_forwards(read_chain(quotes, spot=6485.0, as_of=AS_OF))
     forward, discount = _expected(table["years"], 6485.0, 0.0425, 0.0125)
     assert table["source"].tolist() == ["carry", *["fixed_discount"] * 3, "carry", "parity", "carry"]
     np.testing.assert_allclose(table["forward"], forward, rtol=1e-8)
@@ -136,14 +136,14 @@ def test_slices_without_two_sided_quotes_follow_their_neighbours():
 def test_few_strikes_fit_the_forward_alone():
     wide = make_quotes(expiries=EXPIRIES[4:])
     few = make_quotes(expiries=[("SPXW", dt.date(2026, 3, 31))], strikes=[6400.0, 6500.0, 6600.0])
-    table = imply_forwards(OptionChain.from_frame(pd.concat([wide, few]), 6485.0, AS_OF))
+    table = imply_forwards(read_chain(pd.concat([wide, few]), spot=6485.0, as_of=AS_OF))
     row = table[table["root"] == "SPXW"].iloc[0]
     assert (row["source"], row["n_strikes"]) == ("fixed_discount", 3)
     assert row["forward"] == pytest.approx(6485.0 * np.exp(0.03 * row["years"]), rel=1e-7)
 
 
 def test_with_no_quotes_at_all_the_index_is_used_and_said():
-    table = imply_forwards(OptionChain.from_frame(make_quotes().assign(bid=0.0), 6485.0, AS_OF))
+    table = imply_forwards(read_chain(make_quotes().assign(bid=0.0), spot=6485.0, as_of=AS_OF))
     assert table["source"].eq("carry").all()
     assert table["reason"].str.contains("quoted index is used").all()
     assert table["forward"].eq(6485.0).all() or np.allclose(table["forward"], 6485.0, rtol=1e-12)

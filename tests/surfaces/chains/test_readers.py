@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gammawall.surfaces.chains.chain import OptionChain, read_chain
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.clock import NEW_YORK, to_new_york
-from gammawall.surfaces.dealers.book import dealer_book
+from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.errors import InputError
 from tests.helpers.synthetic import AS_OF, EXPIRIES, make_quotes
 
@@ -180,7 +181,7 @@ def _save(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def _expect(chain: OptionChain, vendor: Vendor) -> None:
-    expected = OptionChain.from_frame(vendor.quotes, SPOT, AS_OF).quotes
+    expected = read_chain(vendor.quotes, spot=SPOT, as_of=AS_OF).quotes
     assert chain.report.format == vendor.write.__name__
     assert chain.quotes["symbol"].tolist() == expected["symbol"].tolist()
     assert (chain.quotes["expiry"] == expected["expiry"]).all()

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gammawall.surfaces.chains.chain import OptionChain, read_chain
+from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.chains.forwards import imply_forwards
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.chains.smile import quote_bands, quote_vols, vendor_vol_report
 from tests.helpers.synthetic import AS_OF, make_chain, make_quotes
 
@@ -43,7 +44,7 @@ def test_vendor_vols_are_compared_where_there_are_two() -> None:
     quotes.loc[quotes["expiry"] == expiries[1], "vendor_vol"] += 0.02
     wrong = quotes.index[(quotes["expiry"] == expiries[1]) & (quotes["strike"] > 6500) & quotes["is_call"]][1]
     quotes.loc[wrong, "vendor_vol"] -= 0.09
-    chain = OptionChain.from_frame(quotes, 6485.0, AS_OF)
+    chain = read_chain(quotes, spot=6485.0, as_of=AS_OF)
     report = vendor_vol_report(chain)
     assert len(report) == len(chain.quotes[["expiry", "root"]].drop_duplicates())
     shifted, missing, rest = report.iloc[1], report.iloc[-1], report.iloc[2:-1]

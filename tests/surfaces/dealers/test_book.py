@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gammawall.surfaces.chains.chain import OptionChain, read_chain
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.clock import VarianceClock
-from gammawall.surfaces.dealers.book import Book, dealer_book
+from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.dealers.exposures import exposures
 from gammawall.surfaces.errors import InputError
 from tests.helpers.synthetic import AS_OF, black, make_chain, make_quotes
@@ -121,7 +123,7 @@ def with_open_interest(share: float) -> OptionChain:
     quotes = make_quotes()
     keep = np.random.default_rng(1).permutation(len(quotes)) < share * len(quotes)
     quotes["open_interest"] = np.where(keep, 100.0, 0.0)
-    return OptionChain.from_frame(quotes, 6485.0, AS_OF)
+    return read_chain(quotes, spot=6485.0, as_of=AS_OF)
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.0, "0%"), (0.03, "3%"), (0.2, "20%")])
@@ -140,7 +142,7 @@ def test_sparse_open_interest_is_used() -> None:
 
 def test_volume_that_was_never_given_is_refused() -> None:
     quotes = make_quotes().drop(columns="volume")
-    chain = OptionChain.from_frame(quotes, 6485.0, AS_OF)
+    chain = read_chain(quotes, spot=6485.0, as_of=AS_OF)
     with pytest.raises(InputError, match=r"^volume is unusable: only 0% of"):
         dealer_book(chain, size="volume")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gammawall.surfaces.dealers.book import chain_terms, dealer_book
+from gammawall.surfaces.chains.terms import chain_terms
+from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.dealers.convention_report import convention_report
 from gammawall.surfaces.dealers.conventions import CONVENTIONS, ShareRule, Shares, SignedFlow
 from gammawall.surfaces.dealers.exposures import exposures

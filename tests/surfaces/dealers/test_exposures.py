@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gammawall.surfaces.chains.chain import OptionChain, read_chain
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.clock import VarianceClock, calendar_years
-from gammawall.surfaces.dealers.book import Book, dealer_book
+from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.dealers.exposures import COLUMNS, exposures, gex_at, position_exposures
 from gammawall.surfaces.dealers.levels import levels
 from gammawall.surfaces.errors import InputError

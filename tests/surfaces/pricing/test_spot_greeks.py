@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gammawall.surfaces.chains.chain import OptionChain, read_chain
+from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.chains.forwards import imply_forwards
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.pricing.spot_greeks import SpotGreeks, spot_greeks

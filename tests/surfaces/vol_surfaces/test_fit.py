@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gammawall.surfaces.chains.chain import OptionChain, read_chain
+from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.read import read_chain
 from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.pricing.black import black_price
@@ -40,7 +41,7 @@ def true_chain(shape: EssviSurface) -> OptionChain:
     price = black_price(forward, strike, years, vol, 0.0425, is_call=quotes["is_call"].to_numpy(bool))
     quotes["bid"] = np.where(price > HALF_SPREAD, price - HALF_SPREAD, 0.0)
     quotes["ask"] = price + HALF_SPREAD
-    return OptionChain.from_frame(quotes, SPOT, AS_OF)
+    return read_chain(quotes, spot=SPOT, as_of=AS_OF)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_quotes_no_surface_can_meet_still_give_one_without_arbitrage(chain):
         middle = 0.5 * (quotes["bid"] + quotes["ask"]).to_numpy(float)
         intrinsic = np.maximum(np.where(quotes["is_call"], 1, -1) * (SPOT - quotes["strike"]), 0.0)
         quotes[side] = np.where(early, value + 0.6 * np.maximum(middle - intrinsic, 0.0), value)
-    fit = fit_surface(OptionChain.from_frame(quotes, SPOT, AS_OF))
+    fit = fit_surface(read_chain(quotes, spot=SPOT, as_of=AS_OF))
     assert fit.report["rmse_vol_points"].max() > 0.5
     assert fit.loss > fit.free_loss
     assert check_arbitrage(fit.surface).is_free
@@ -127,7 +128,7 @@ def test_slices_without_quotes_are_left_out_and_one_is_enough(chain, model):
     quotes = chain.quotes.copy()
     alive = (quotes["expiry"] == quotes["expiry"].unique()[4]).to_numpy()
     quotes.loc[~alive, "bid"] = 0.0
-    fit = fit_surface(OptionChain.from_frame(quotes, SPOT, AS_OF), model)
+    fit = fit_surface(read_chain(quotes, spot=SPOT, as_of=AS_OF), model)
     left_out = np.arange(len(EXPIRIES)) != 4
     assert fit.report.loc[left_out, "reason"].str.contains("fewer than 5").all()
     assert fit.report.loc[left_out, "rmse_vol_points"].isna().all()
@@ -142,7 +143,7 @@ def test_what_cannot_be_fitted_is_refused(chain):
     quotes = chain.quotes.copy()
     quotes["bid"] = 0.0
     with pytest.raises(InputError, match="no expiry has 5"):
-        fit_surface(OptionChain.from_frame(quotes, SPOT, AS_OF))
+        fit_surface(read_chain(quotes, spot=SPOT, as_of=AS_OF))
 
 
 @pytest.mark.slow

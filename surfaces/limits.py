@@ -1,17 +1,19 @@
-"""Files of others are read up to a size, so that none of them fills the memory."""
+"""Size limits for untrusted files and for the numbers in them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["MOST_BYTES_NAME", "allowed_bytes", "read_limited"]
+__all__ = ["LARGEST", "MOST_BYTES_NAME", "allowed_bytes", "read_limited"]
+
+LARGEST = 1e9
+"""Prices, levels and sizes beyond are damage, and would overflow what is computed from them."""
 
 MOST_BYTES_NAME = "GAMMAWALL_MOST_BYTES"
 """The environment variable that raises every limit."""
 
 
-# As in `surfaces.chains.readers.source`, which cannot be called from here: `--help` would load jax with it.
 def allowed_bytes(usual: int) -> int:
     """The limit in force: the usual one, or what the environment raises it to."""
     told = os.environ.get(MOST_BYTES_NAME, "")
