@@ -68,7 +68,8 @@ def test_without_a_browser_the_tests_of_the_pages_fail_in_ci_alone(ci: str, outc
         text=True,
         check=False,
     )
-    assert outcome in done.stdout and "no Chromium on the path" in done.stdout, done.stdout
+    assert outcome in done.stdout, done.stdout
+    assert "no Chromium on the path" in done.stdout, done.stdout
     assert (done.returncode != 0) == (ci == "true")
 
 

@@ -67,6 +67,8 @@ MISSING: frozenset[str] = frozenset(
         "surfaces.implied_vol",
         "surfaces.imply_forwards",
         "surfaces.levels",
+        "surfaces.local_vol",
+        "surfaces.quote_vols",
         "surfaces.read_chain",
         "surfaces.snapshot_difference",
         "surfaces.spot_greeks",
