@@ -8,6 +8,7 @@ if __name__ != "gammawall.sim":
 from gammawall.sim import theory
 from gammawall.sim.derivatives.reverse_stress import ReverseStress, reverse_stress
 from gammawall.sim.derivatives.sensitivity import Sensitivities, sensitivities
+from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.simulate import SimResult, simulate
 from gammawall.sim.measure.metrics import Metric
 from gammawall.sim.models.dynamics import GBM, Bachelier, Catalyst, Dynamics
@@ -41,6 +42,7 @@ __all__ = [
     "Clearing",
     "Clock",
     "Dynamics",
+    "Experiment",
     "FunctionImpact",
     "HedgingPolicy",
     "Heston",

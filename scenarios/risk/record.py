@@ -57,9 +57,8 @@ def portfolio_risk(
     scenario = as_scenario(scenario)
     return portfolio_pnl(
         portfolio,
-        scenario.book,
-        **scenario.inputs(),
-        rate=scenario.spec.market.rate_pct / 100.0,
+        scenario.experiment(),
+        rate_pct=scenario.spec.market.rate_pct,
         vol_pct=scenario.vol_pct,
         levels=levels,
         progress=progress,

@@ -52,8 +52,7 @@ def run(
         check_folder(out)
     scenario = as_scenario(scenario)
     found = simulate(
-        scenario.book,
-        **scenario.inputs(),
+        scenario.experiment(),
         progress=progress,
         checkpoint=None if checkpoint is None else os.fspath(checkpoint),
     )

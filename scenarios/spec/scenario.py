@@ -10,6 +10,7 @@ import pandas as pd
 from gammawall.scenarios.spec.schema import ScenarioSpec
 from gammawall.sim import (
     Dynamics,
+    Experiment,
     HedgingPolicy,
     Impact,
     Market,
@@ -51,14 +52,16 @@ class Scenario:
     def name(self) -> str:
         return self.spec.name
 
-    def inputs(self) -> dict[str, Any]:
-        """Everything that `simulate` takes besides the book."""
-        names = ("market", "dynamics", "motion", "flow", "impact", "hedging", "config", "measure", "seed")
-        return {name: getattr(self, name) for name in names}
+    def experiment(self) -> Experiment:
+        """What `simulate`, `sensitivities`, `reverse_stress` and `portfolio_pnl` take."""
+        return Experiment(
+            self.book, self.market, self.dynamics, self.hedging, impact=self.impact, flow=self.flow,
+            motion=self.motion, measure=self.measure, config=self.config, seed=self.seed,
+        )  # fmt: skip
 
     def resolved(self) -> dict[str, Any]:
         """The scenario as plain data with every default and every value taken from a chain filled in."""
-        # What is claimed of a run is not spec of what makes it.
+        # What is claimed of a run is not part of what makes it.
         data = self.spec.model_dump(mode="json", exclude_none=True, exclude={"claim"})
         data["market"] |= {
             "spot": self.market.spot,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -19,18 +18,22 @@ from gammawall.sim.derivatives.sensitivity import (
     derivative,
     value,
 )
-from gammawall.sim.engine.prepare import Run
-from gammawall.sim.engine.simulate import default_measure, exact_law, scales_of, simulate
-from gammawall.sim.models.dynamics import GBM, Dynamics
-from gammawall.sim.models.hedging import HedgingPolicy
-from gammawall.sim.models.impact import Impact, LinearImpact
-from gammawall.sim.types import Market, Measure, SimConfig, check_number
+from gammawall.sim.engine.experiment import Experiment
+from gammawall.sim.engine.prepare import Run, prepare_run
+from gammawall.sim.engine.simulate import exact_law, scales_of, simulate
+from gammawall.sim.models.dynamics import GBM
+from gammawall.sim.models.impact import LinearImpact
+from gammawall.sim.sampling.schedule import Schedule
+from gammawall.sim.types import check_number
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["ReverseStress", "reverse_stress"]
 
-_WAYS = ("scale", "impact", "positions")
+Way: TypeAlias = Literal["scale", "impact", "positions"]
+"""what a search changes"""
+Size: TypeAlias = Literal["contracts", "equal"]
+"""unit of a change in a position"""
 _NO_IMPACT = LinearImpact(1e-9)
 """Tables for all trials are made with hardly any impact: none of their entries depends on it but the inverse,
 which trials do without."""
@@ -76,14 +79,14 @@ class ReverseStress:
     evaluations: int
     converged: bool
     reason: str
-    status: dict[str, Any]
+    status: dict[str, float]
     """of the new simulation"""
 
 
 class _Wide(GBM):
     """The same fundamental price on a grid twice as wide, for trials that amplify it."""
 
-    def log_range(self, schedule: Any, spot: float) -> tuple[float, float]:
+    def log_range(self, schedule: Schedule, spot: float) -> tuple[float, float]:
         low, high = super().log_range(schedule, spot)
         return 2.0 * low, 2.0 * high
 
@@ -108,27 +111,33 @@ class _Trials:
     count: int = 0
     _run: Run | None = None
 
+    @property
+    def c(self) -> float:
+        """λ S_ref, log price per index unit."""
+        return self.case.impact.log_per_usd * self.case.experiment.market.spot
+
     def by_factor(self, factor: float) -> _Point:
         """c times a factor, which multiplies the book and the impact alike. Jumps may be many: the search by
         factor needs the value, the slope only speeds it up."""
         if self._run is None:
-            self._run = dataclasses.replace(self.case, impact=_NO_IMPACT).run()
-        c = factor * self.case.impact.log_per_usd * self.case.market.spot
+            self._run = prepare_run(replace(self.case.experiment, impact=_NO_IMPACT))
+        c = factor * self.c
         run = _with_impact(self._run, c)
         found = self.case.paths(run, refuse=False)
         return self._point(found, run, found.per_impact[:, :, None] * c)
 
     def by_positions(self, contracts: np.ndarray) -> _Point:
         """Another number of contracts in every position."""
-        book = dataclasses.replace(self.case.book, contracts=contracts)
-        trial = dataclasses.replace(self.case, book=book, impact=_NO_IMPACT)
-        run = _with_impact(trial.run(), self.case.impact.log_per_usd * self.case.market.spot)
+        book = replace(self.case.experiment.book, contracts=contracts)
+        experiment = replace(self.case.experiment, book=book, impact=_NO_IMPACT)
+        trial = StaticCase(experiment, self.case.smoothing)
+        run = _with_impact(trial.run(), self.c)
         found = trial.paths(run)
         return self._point(found, run, contract_derivatives(trial, run, found))
 
     def _point(self, found: Adjoint, run: Run, per: np.ndarray) -> _Point:
         self.count += 1
-        scales = scales_of(run, self.case.market)
+        scales = scales_of(run, self.case.experiment.market)
         gradient, _ = derivative(found, per, self.metric, scales)
         return _Point(*value(found, self.metric, scales), gradient)
 
@@ -137,27 +146,20 @@ def _with_impact(run: Run, c: float) -> Run:
     """The same tables under another impact, without the inverse, which belongs to one impact."""
     market = static_market(run)
     kind = np.where(market.rows.kind == LOOK_UP, SEARCH, market.rows.kind)
-    market = dataclasses.replace(
+    market = replace(
         market,
-        table=dataclasses.replace(market.table, impact=np.float64(c)),
-        rows=dataclasses.replace(market.rows, kind=kind),
+        table=replace(market.table, impact=np.float64(c)),
+        rows=replace(market.rows, kind=kind),
     )
-    return dataclasses.replace(run, given=dataclasses.replace(run.given, market=market))
+    return replace(run, given=replace(run.given, market=market))
 
 
 def reverse_stress(
-    book: Book,
+    experiment: Experiment,
     *,
     target: tuple[str, float],
-    by: str = "scale",
-    market: Market,
-    dynamics: Dynamics,
-    hedging: HedgingPolicy | Sequence[HedgingPolicy] | None = None,
-    impact: Impact | Callable,
-    config: SimConfig | None = None,
-    seed: int = 0,
-    measure: Measure | None = None,
-    size: Any = "contracts",
+    by: Way = "scale",
+    size: Size | Sequence[float] | np.ndarray = "contracts",
     bounds: tuple[float, float] = (0.01, 100.0),
     smoothing_points: float | None = None,
     search_paths: int = 16_384,
@@ -171,11 +173,9 @@ def reverse_stress(
     what smoothing added. They find the nearest solution downhill, not all.
 
     Args:
-        book: dealers' positions.
+        experiment: as for `sensitivities`; also the new simulation, whose seed is the next one.
         target: metric (any of `SMOOTH_METRICS`) and the value it should have.
         by: "scale", a factor on the whole book; "impact", on λ; "positions", any change of the contracts.
-        market, dynamics, hedging, impact, config, seed, measure: as in `sensitivities`;
-            `config` is also the new simulation's, whose seed is the next one.
         size: unit in which a position's change is measured: "contracts", its own size in the book, so that
             empty ones stay empty; "equal", one contract; or positive numbers, [N].
         bounds: of the factor.
@@ -189,17 +189,16 @@ def reverse_stress(
     """
     name, goal = target
     _check_target(name, goal, by, bounds)
-    config, measure = config or SimConfig(), measure or default_measure(book, market)
     if smoothing_points is None:
-        smoothing_points = _SMOOTHING * measure.band_points
-    case = StaticCase.of(book, market, dynamics, hedging, impact, config, seed, measure, smoothing_points)
-    if case.impact.bp_per_usd_bn == 0.0 or not book.contracts.any():
+        smoothing_points = _SMOOTHING * experiment.measure.band_points
+    case = StaticCase.of(experiment, smoothing_points)
+    if case.impact.bp_per_usd_bn == 0.0 or not experiment.book.contracts.any():
         raise InputError("there is no hedging to scale: give a book with contracts and an impact above 0")
-    trial = dataclasses.replace(config, paths=search_paths)
+    trial = replace(experiment.config, paths=search_paths)
     wide = _Wide(case.dynamics.vol, case.dynamics.drift)
-    trials = _Trials(dataclasses.replace(case, dynamics=wide, config=trial), name)
+    trials = _Trials(StaticCase(replace(experiment, dynamics=wide, config=trial), smoothing_points), name)
     if by == "positions":
-        found = _smallest_change(trials, goal, _sizes(book, size), most_evaluations)
+        found = _smallest_change(trials, goal, _sizes(experiment.book, size), most_evaluations)
     else:
         found = _factor(trials, goal, bounds, most_evaluations)
     return _verify(case, name, goal, by, found, trials.count)
@@ -208,8 +207,8 @@ def reverse_stress(
 def _check_target(name: str, goal: float, by: str, bounds: tuple[float, float]) -> None:
     if name not in SMOOTH_METRICS:
         raise InputError(f"the target's metric must be among {', '.join(SMOOTH_METRICS)}; got {name!r}")
-    if by not in _WAYS:
-        raise InputError(f"by must be one of {', '.join(_WAYS)}; got {by!r}")
+    if by not in get_args(Way):
+        raise InputError(f"by must be one of {', '.join(get_args(Way))}; got {by!r}")
     check_number("target", goal, True, "a finite value of the metric")
     low, high = bounds
     if not 0.0 < low < 1.0 < high < np.inf:
@@ -231,7 +230,7 @@ class _Found:
     """empty when the target was met"""
 
 
-def _sizes(book: Book, size: Any) -> np.ndarray:
+def _sizes(book: Book, size: Size | Sequence[float] | np.ndarray) -> np.ndarray:
     if isinstance(size, str):
         if size not in ("contracts", "equal"):
             raise InputError(f'size must be "contracts", "equal" or positive numbers; got {size!r}')
@@ -267,12 +266,12 @@ def _factor(trials: _Trials, goal: float, bounds: tuple[float, float], most: int
     reason = _miss(point(at), goal)
     if reason and at in (low, high):
         reason = f"the factor meets its bound {np.exp(at):g}: {reason}"
-    contracts, factor = trials.case.book.contracts, float(np.exp(at))
+    contracts, factor = trials.case.experiment.book.contracts, float(np.exp(at))
     return _Found(factor, contracts * (factor - 1.0), np.abs(contracts), point(at), float("nan"), reason)
 
 
 def _smallest_change(trials: _Trials, goal: float, size: np.ndarray, most: int) -> _Found:
-    base, shift = trials.case.book.contracts, 0.0
+    base, shift = trials.case.experiment.book.contracts, 0.0
     known: dict[bytes, _Point] = {}
 
     def point(z: np.ndarray) -> _Point:
@@ -316,31 +315,28 @@ def _miss(found: _Point, goal: float) -> str:
 
 
 def _verify(case: StaticCase, name: str, goal: float, by: str, found: _Found, count: int) -> ReverseStress:
-    bp, contracts = case.impact.bp_per_usd_bn, case.book.contracts + found.change
+    held = case.experiment.book
+    bp, contracts = case.impact.bp_per_usd_bn, held.contracts + found.change
     if by == "impact":
-        bp, contracts = bp * found.factor, case.book.contracts
-    book = dataclasses.replace(case.book, contracts=contracts)
-    final = dataclasses.replace(case, book=book, impact=LinearImpact(bp), seed=(case.seed + 1) % 2**64)
-    result = simulate(
-        book, market=case.market, dynamics=case.dynamics, hedging=case.hedging, impact=final.impact,
-        config=case.config, seed=final.seed, measure=case.measure,
-    )  # fmt: skip
+        bp, contracts = bp * found.factor, held.contracts
+    book, impact = replace(held, contracts=contracts), LinearImpact(bp)
+    final = replace(case.experiment, book=book, impact=impact, seed=(case.experiment.seed + 1) % 2**64)
+    result = simulate(final)
     metric, reason = result[name], found.reason
     error = float(np.hypot(metric.stderr, found.point.stderr))
     if not reason and abs(metric.value - goal) > 4.0 * error:
         reason = f"the new simulation gives {metric.value:.4g} ± {metric.stderr:.2g}, the target {goal:.4g}"
-    change = contracts - case.book.contracts
-    held = found.size > 0.0
+    change, moved = contracts - held.contracts, found.size > 0.0
     return ReverseStress(
         metric=name,
         target=goal,
         by=by,
         factor=found.factor,
         change=change,
-        distance=float(np.linalg.norm(change[held] / found.size[held])),
+        distance=float(np.linalg.norm(change[moved] / found.size[moved])),
         alignment=found.alignment,
         book=book,
-        impact=final.impact,
+        impact=impact,
         reached=metric.value,
         reached_stderr=metric.stderr,
         searched=found.point.value,
@@ -353,9 +349,9 @@ def _verify(case: StaticCase, name: str, goal: float, by: str, found: _Found, co
     )
 
 
-def _exact_value(case: StaticCase, name: str) -> float | None:
-    run = case.run()
-    law, probe = exact_law(run, case.dynamics), run.given.probe
+def _exact_value(experiment: Experiment, name: str) -> float | None:
+    run = prepare_run(experiment)
+    law, probe = exact_law(run, experiment.dynamics), run.given.probe
     if law is None or name not in ("pin_probability", "breach_probability"):
         return None
     if name == "pin_probability":

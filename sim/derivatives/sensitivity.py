@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,15 @@ import pandas as pd
 
 from gammawall.sim.derivatives.adjoint import INPUTS, SHARP, STATISTICS, Adjoint, path_adjoint, static_market
 from gammawall.sim.derivatives.unit_delta import Lines, contract_weights, unit_delta
+from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.prepare import Run, prepare_run
-from gammawall.sim.engine.simulate import check_run, default_measure, exact_law, scales_of
+from gammawall.sim.engine.simulate import exact_law, scales_of
 from gammawall.sim.measure.close_law import CloseLaw
 from gammawall.sim.measure.metrics import METRICS, Scales
-from gammawall.sim.models.dynamics import GBM, Dynamics
-from gammawall.sim.models.hedging import Clearing, HedgingPolicy, hedging_groups
-from gammawall.sim.models.impact import Impact, LinearImpact
-from gammawall.sim.types import Market, Measure, SimConfig, check_number
-from gammawall.surfaces.dealers.book import Book
+from gammawall.sim.models.dynamics import GBM
+from gammawall.sim.models.hedging import Clearing
+from gammawall.sim.models.impact import LinearImpact
+from gammawall.sim.types import check_number
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.pricing.normal import INV_SQRT_2PI
 from gammawall.surfaces.units import BP_PER_USD_BN, VOL_POINT
@@ -67,60 +67,52 @@ class Sensitivities:
 class StaticCase:
     """A run by the static map: the case in which a path's derivative is known at every step."""
 
-    book: Book
-    market: Market
-    dynamics: GBM
-    hedging: Clearing
-    impact: LinearImpact
-    config: SimConfig
-    seed: int
-    measure: Measure
+    experiment: Experiment
     smoothing: float
+    """half width of an edge, index points"""
 
     @classmethod
-    def of(
-        cls,
-        book: Book,
-        market: Market,
-        dynamics: Dynamics,
-        hedging: HedgingPolicy | Sequence[HedgingPolicy] | None,
-        impact: Impact | Callable,
-        config: SimConfig,
-        seed: int,
-        measure: Measure | None,
-        smoothing: float | None,
-    ) -> StaticCase:
+    def of(cls, experiment: Experiment, smoothing_points: float | None) -> StaticCase:
         """Check that there is such a derivative.
 
         Raises:
             InputError: another policy, impact, model of the price or sampling was asked for, or halts.
         """
-        check_run(book, market, seed)
-        groups = hedging_groups(hedging)
-        if len(groups) != 1 or not isinstance(groups[0], Clearing):
-            raise _refuse("hedging", "one Clearing policy", hedging)
-        if not isinstance(impact, LinearImpact):
-            raise _refuse("impact", "LinearImpact", impact)
+        hedging, dynamics, band = experiment.hedging, experiment.dynamics, experiment.measure.band_points
+        if len(hedging) != 1 or not isinstance(hedging[0], Clearing):
+            raise _refuse("hedging", "one Clearing policy", *hedging)
+        if not isinstance(experiment.impact, LinearImpact):
+            raise _refuse("impact", "LinearImpact", experiment.impact)
         if not isinstance(dynamics, GBM) or dynamics.catalysts:
             raise _refuse("dynamics", "GBM without catalysts", dynamics)
-        if market.halts:
+        if experiment.market.halts:
             raise InputError("derivatives along the paths need a market without halts: leave halts out")
-        if config.sampling != "random" or config.control:
+        if experiment.config.sampling != "random" or experiment.config.control:
             raise InputError('derivatives need sampling "random" without control: change the config')
-        measure = measure or default_measure(book, market)
-        width = 0.1 * measure.band_points if smoothing is None else smoothing
-        most = measure.band_points
+        width = 0.1 * band if smoothing_points is None else smoothing_points
         check_number(
-            "smoothing_points", width, 0.0 < width <= most, f"positive and at most the band {most:g}"
+            "smoothing_points", width, 0.0 < width <= band, f"positive and at most the band {band:g}"
         )
-        return cls(book, market, dynamics, groups[0], impact, config, seed, measure, width)
+        return cls(experiment, width)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the book that is hedged."""
+        return self.experiment.hedging[0].fraction
+
+    @property
+    def dynamics(self) -> GBM:
+        assert isinstance(self.experiment.dynamics, GBM)
+        return self.experiment.dynamics
+
+    @property
+    def impact(self) -> LinearImpact:
+        assert isinstance(self.experiment.impact, LinearImpact)
+        return self.experiment.impact
 
     def run(self) -> Run:
         """The tables of the run."""
-        return prepare_run(
-            self.book, self.market, self.dynamics, (self.hedging,), self.impact, self.config, self.seed,
-            self.measure,
-        )  # fmt: skip
+        return prepare_run(self.experiment)
 
     def paths(self, run: Run, *, refuse: bool = True) -> Adjoint:
         """Simulate it.
@@ -128,7 +120,8 @@ class StaticCase:
         Raises:
             NumericalError: with `refuse`, when most paths jump: what moves a path also moves its jumps.
         """
-        found = path_adjoint(run, self.dynamics, self.config, self.measure, self.smoothing)
+        config, measure = self.experiment.config, self.experiment.measure
+        found = path_adjoint(run, self.dynamics, config, measure, self.smoothing)
         if refuse and found.jumped > _MOST_JUMPS:
             raise NumericalError(
                 f"{100.0 * found.jumped:.0f} % of the paths jump where the map folds, and a derivative along "
@@ -137,21 +130,14 @@ class StaticCase:
         return found
 
 
-def _refuse(name: str, allowed: str, got: Any) -> InputError:
-    given = " and ".join(type(g).__name__ for g in (got if isinstance(got, list | tuple) else [got]))
+def _refuse(name: str, allowed: str, *got: object) -> InputError:
+    given = " and ".join(type(g).__name__ for g in got)
     return InputError(f"derivatives along the paths need {name} to be {allowed}; got {given}")
 
 
 def sensitivities(
-    book: Book,
+    experiment: Experiment,
     *,
-    market: Market,
-    dynamics: Dynamics,
-    hedging: HedgingPolicy | Sequence[HedgingPolicy] | None = None,
-    impact: Impact | Callable,
-    config: SimConfig | None = None,
-    seed: int = 0,
-    measure: Measure | None = None,
     metrics: Sequence[str] = SMOOTH_METRICS,
     smoothing_points: float | None = None,
 ) -> Sensitivities:
@@ -163,36 +149,29 @@ def sensitivities(
     paths jump; that the jumps move too is not in the derivative, which is then biased: see `status`.
 
     Args:
-        book: dealers' positions.
-        market: spot, window and variance clock.
-        dynamics: GBM without catalysts.
-        hedging: one Clearing policy, also when not given.
-        impact: LinearImpact.
-        config: size of the run; random sampling without control.
-        seed: of the shocks.
-        measure: strike and band; as in `simulate` when not given.
+        experiment: GBM without catalysts, one Clearing policy, LinearImpact, random sampling without control,
+            a market without halts.
         metrics: any of `SMOOTH_METRICS`.
         smoothing_points: h, index points; a tenth of the band's half width when not given.
 
     Raises:
-        InputError: another choice of policy, impact or dynamics, or an unknown metric.
+        InputError: another experiment, or an unknown metric.
         NumericalError: more than half of the paths jump.
     """
     unknown = [name for name in metrics if name not in SMOOTH_METRICS]
     if unknown:
         raise InputError(f"metrics must be among {', '.join(SMOOTH_METRICS)}; got {unknown[0]!r}")
-    config = config or SimConfig()
-    case = StaticCase.of(book, market, dynamics, hedging, impact, config, seed, measure, smoothing_points)
+    case = StaticCase.of(experiment, smoothing_points)
     return _differentiate(case, tuple(metrics))
 
 
 def _differentiate(case: StaticCase, metrics: tuple[str, ...]) -> Sensitivities:
     run = case.run()
-    found, scales = case.paths(run), scales_of(run, case.market)
-    per_bp, per_point = BP_PER_USD_BN * case.market.spot, VOL_POINT
+    found, scales = case.paths(run), scales_of(run, case.experiment.market)
+    per_bp, per_point = BP_PER_USD_BN * case.experiment.market.spot, VOL_POINT
     parameters = np.stack([found.per_impact * per_bp, found.per_vol * per_point], axis=-1)
     indices = {
-        "positions": pd.RangeIndex(len(case.book), name="position"),
+        "positions": pd.RangeIndex(len(case.experiment.book), name="position"),
         "parameters": pd.Index(["bp_per_usd_bn", "vol_point"], name="parameter"),
     }
     directions = {"positions": contract_derivatives(case, run, found), "parameters": parameters}
@@ -226,9 +205,9 @@ def _status(found: Adjoint, smoothing: float) -> dict[str, Any]:
 
 def contract_derivatives(case: StaticCase, run: Run, found: Adjoint) -> np.ndarray:
     """Derivatives of the summed `INPUTS` per contract, [B, 10, N]; the unhedged twin's are zero."""
-    nodes, log_spot = static_market(run).table.nodes, run.positions.log_spot
-    weights = contract_weights(found, run.positions, Lines.of(case.book), run.schedule, nodes, log_spot)
-    per = weights * (float(static_market(run).table.impact) * case.hedging.fraction * case.book.multiplier)
+    book, table, log_spot = case.experiment.book, static_market(run).table, run.positions.log_spot
+    weights = contract_weights(found, run.positions, Lines.of(book), run.schedule, table.nodes, log_spot)
+    per = weights * (float(table.impact) * case.fraction * book.multiplier)
     return np.pad(per, ((0, 0), (0, len(INPUTS) - len(STATISTICS)), (0, 0)))
 
 
@@ -310,13 +289,13 @@ def _exact(case: StaticCase, run: Run, metrics: Sequence[str]) -> pd.DataFrame |
 
 def _edge(case: StaticCase, run: Run, law: CloseLaw, x: float, side: str) -> Any:
     """Derivatives of Φ(u), u = (M(x) − f)/v: per bp per USD bn, per vol point, per contract, [2 + N]."""
-    positions, lines = run.positions, Lines.of(case.book)
+    positions, lines = run.positions, Lines.of(case.experiment.book)
     u = float((law.level(np.array([x]), side)[0] - law.centre) / law.spread)
     gap = unit_delta(positions, lines, x, law.last, side) - unit_delta(positions, lines, law.log_spot, 0)
-    unit = law.impact * case.hedging.fraction * case.book.multiplier
-    held = case.hedging.fraction * case.book.multiplier * float(gap @ case.book.contracts)
+    unit = law.impact * case.fraction * case.experiment.book.multiplier
+    held = case.fraction * case.experiment.book.multiplier * float(gap @ case.experiment.book.contracts)
     years = law.spread**2 / case.dynamics.vol**2
     per_vol = np.sqrt(years) - u / case.dynamics.vol
-    impact = BP_PER_USD_BN * case.market.spot * held / law.spread
+    impact = BP_PER_USD_BN * case.experiment.market.spot * held / law.spread
     density = INV_SQRT_2PI * np.exp(-0.5 * u * u)
     return density * np.concatenate([[impact, VOL_POINT * per_vol], unit * gap / law.spread])

@@ -12,6 +12,7 @@ from gammawall.sim.book.positions import Positions, prepare_positions
 from gammawall.sim.book.table import SETTLE, HedgeTable, build_table
 from gammawall.sim.book.values import BookValues, book_values
 from gammawall.sim.engine.block import FixedMarket, Given, Plan
+from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.loop import Layout
 from gammawall.sim.engine.prepare_stepped import MOST_LINES, stepped_market, still_rows, sums_lines
 from gammawall.sim.measure.statistics import Probe
@@ -20,14 +21,13 @@ from gammawall.sim.models.hedging import Clearing, HedgingPolicy, NoHedging
 from gammawall.sim.models.impact import Impact, LinearImpact
 from gammawall.sim.models.protocols import check_protocol
 from gammawall.sim.models.stochastic_level import StochasticLevel, level_values
-from gammawall.sim.models.surface_motion import Motion
 from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
 from gammawall.sim.sampling.noise import split_seed
 from gammawall.sim.sampling.schedule import Schedule, make_schedule
 from gammawall.sim.sampling.sobol import sobol_shocks
 from gammawall.sim.step.static_step import FixedRow
 from gammawall.sim.step.stepped import Stepper
-from gammawall.sim.types import Market, Measure, SimConfig
+from gammawall.sim.types import Market, Measure
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import ONE_BP
@@ -56,20 +56,15 @@ class Run:
     start_feedback: float
 
 
-def prepare_run(
-    book: Book,
-    market: Market,
-    dynamics: Dynamics,
-    groups: tuple[HedgingPolicy, ...],
-    impact: Impact,
-    config: SimConfig,
-    seed: int,
-    measure: Measure,
-    flow: ZeroDteFlow | None = None,
-    motion: Motion | StochasticLevel | None = None,
-    snapshots: pd.DatetimeIndex | None = None,
-) -> Run:
-    """Tabulate the book and choose the step: the static map where it holds, step by step elsewhere."""
+def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> Run:
+    """Tabulate the book and choose the step: the static map where it holds, step by step elsewhere.
+
+    Args:
+        case: what is to run.
+        snapshots: instants at which prices are kept, ascending, each once.
+    """
+    book, market, dynamics, groups = case.book, case.market, case.dynamics, case.hedging
+    impact, flow, config, seed = case.impact, case.flow, case.config, case.seed
     check_protocol(dynamics, Dynamics, "dynamics")
     inside = book.expiry[(book.expiry > market.start) & (book.expiry < market.close)]
     geometric = (
@@ -77,7 +72,7 @@ def prepare_run(
     )
     wanted = inside.unique() if snapshots is None else inside.union(snapshots).unique()
     schedule = make_schedule(market, config.steps, settlements=wanted, geometric=geometric)
-    level, motion = (motion, None) if isinstance(motion, StochasticLevel) else (None, motion)
+    level, motion = (case.motion, None) if isinstance(case.motion, StochasticLevel) else (None, case.motion)
     plain = flow is None and level is None and not market.halts and config.geometric is None
     fixed = plain and _is_static(groups, impact)
     hedged = groups[0].fraction if fixed else 1.0
@@ -110,7 +105,7 @@ def prepare_run(
         late=_late(marks, schedule),
         settlement=np.where(table.kind == SETTLE, table.settlement, -1),
         values=_values(whole, settling, log_spot, table, level, schedule),
-        probe=_probe(measure, market.spot),
+        probe=_probe(case.measure, market.spot),
         spot=np.float64(market.spot),
         fee_rate=np.float64(market.fee_bp * ONE_BP),
         seed=split_seed(seed),

@@ -6,26 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import numpy as np
 import pandas as pd
 
 from gammawall.sim.book.rows import LineRows
 from gammawall.sim.book.table_error import table_error
+from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.loop import RunSums, run_blocks
 from gammawall.sim.engine.prepare import Run, prepare_run
 from gammawall.sim.measure.close_law import CloseLaw, close_law
 from gammawall.sim.measure.control_variates import known_baseline
 from gammawall.sim.measure.metrics import Metric, Scales, estimate
 from gammawall.sim.models.dynamics import GBM, Dynamics
-from gammawall.sim.models.hedging import HedgingPolicy, hedging_groups
-from gammawall.sim.models.impact import Impact, as_impact
+from gammawall.sim.models.hedging import HedgingPolicy
+from gammawall.sim.models.impact import Impact
 from gammawall.sim.models.stochastic_level import StochasticLevel
 from gammawall.sim.models.surface_motion import Motion
 from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
 from gammawall.sim.step.stepped import SteppedBook
-from gammawall.sim.types import Market, Measure, SimConfig
+from gammawall.sim.types import Instant, Market, Measure, SimConfig
 from gammawall.surfaces.clock import new_york
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError, NumericalError
@@ -84,6 +85,18 @@ class SimResult:
         return pd.DataFrame([vars(m) for m in self.metrics]).set_index("name")
 
 
+@overload
+def simulate(
+    book: Experiment,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    checkpoint: str | Path | None = None,
+    snapshots: Sequence[Instant] = (),
+    throw: bool = False,
+) -> SimResult: ...
+
+
+@overload
 def simulate(
     book: Book,
     *,
@@ -98,7 +111,26 @@ def simulate(
     measure: Measure | None = None,
     progress: Callable[[int, int], None] | None = None,
     checkpoint: str | Path | None = None,
-    snapshots: Sequence[Any] = (),
+    snapshots: Sequence[Instant] = (),
+    throw: bool = False,
+) -> SimResult: ...
+
+
+def simulate(
+    book: Book | Experiment,
+    *,
+    market: Market | None = None,
+    dynamics: Dynamics | None = None,
+    hedging: HedgingPolicy | Sequence[HedgingPolicy] | None = None,
+    impact: Impact | Callable | None = None,
+    flow: ZeroDteFlow | None = None,
+    motion: Motion | StochasticLevel | None = None,
+    config: SimConfig | None = None,
+    seed: int = 0,
+    measure: Measure | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    checkpoint: str | Path | None = None,
+    snapshots: Sequence[Instant] = (),
     throw: bool = False,
 ) -> SimResult:
     """Simulate a market whose option dealers hedge, beside the same market where nobody does.
@@ -108,18 +140,8 @@ def simulate(
     every other choice goes step by step, see `sim.step.stepped`.
 
     Args:
-        book: dealers' positions; may be empty.
-        market: spot, window and variance clock.
-        dynamics: the fundamental price.
-        hedging: who hedges: a policy, or several for groups of dealers; all of the book, continuously, when
-            not given.
-        impact: what trading does to the price; a function of (USD bn, minutes) also serves.
-        flow: orders in same-day options that arrive during the run, if any.
-        motion: how the hedger's vols move, with the price or at random; not at all (sticky strike) when not
-            given.
-        config: size of the run.
-        seed: whole number in [0, 2⁶⁴); the same seed gives the same shocks to every scenario.
-        measure: level, band and corridor; the strike with most contracts when not given.
+        book: dealers' positions, with everything else by keyword; or an `Experiment`, which holds it all.
+        market, dynamics, hedging, impact, flow, motion, config, seed, measure: see `Experiment`.
         progress: called with (paths done, paths in all).
         checkpoint: folder that keeps every finished block, so that the same run started again does only what
             is missing; it belongs to one run.
@@ -135,20 +157,44 @@ def simulate(
             another run or cannot be written.
         NumericalError: with `throw`, when a path-step was capped.
     """
-    config, groups, impact = config or SimConfig(), hedging_groups(hedging), as_impact(impact)
-    check_run(book, market, seed)
-    measure = measure or default_measure(book, market)
-    instants = _instants(snapshots, market)
+    parts = {
+        "market": market, "dynamics": dynamics, "hedging": hedging, "impact": impact, "flow": flow,
+        "motion": motion, "config": config, "seed": seed or None, "measure": measure,
+    }  # fmt: skip
+    given = [name for name, part in parts.items() if part is not None]
+    if isinstance(book, Experiment):
+        if given:
+            raise InputError(
+                f"simulate takes an Experiment alone, which holds {given[0]} already: "
+                f"change it with dataclasses.replace(experiment, {given[0]}=…)"
+            )
+        case = book
+    elif market is None or dynamics is None or impact is None:
+        missing = [name for name in ("market", "dynamics", "impact") if name not in given]
+        raise InputError(f"simulate needs market, dynamics and impact beside a book; missing: {missing[0]}")
+    else:
+        case = Experiment(
+            book, market, dynamics, hedging, impact=impact, flow=flow, motion=motion, config=config,
+            seed=seed, measure=measure,
+        )  # fmt: skip
+    return _run(case, progress, checkpoint, _instants(snapshots, case.market), throw)
+
+
+def _run(
+    case: Experiment,
+    progress: Callable[[int, int], None] | None,
+    checkpoint: str | Path | None,
+    snapshots: pd.DatetimeIndex | None,
+    throw: bool,
+) -> SimResult:
     began = time.perf_counter()
-    run = prepare_run(book, market, dynamics, groups, impact, config, seed, measure, flow, motion, instants)
+    run, config = prepare_run(case, snapshots), case.config
     table_s = time.perf_counter() - began
     found = run_blocks(run.given, run.plan, config, run.layout, checkpoint=checkpoint, progress=progress)
     compile_s, run_s = found.compile_s, found.run_s
     rate = config.paths * run.schedule.steps / max(run_s, 1e-9)
     timing = {"table_s": table_s, "compile_s": compile_s, "run_s": run_s, "path_steps_per_s": rate}
-    known = _known(run, dynamics, market) if config.control else None
-    law = exact_law(run, dynamics)
-    result = SimResult(**_collect(found, known, run, market, config, measure), law=law, timing=timing)
+    result = _collect(found, run, case, timing)
     if throw and result.status["capped"]:
         raise NumericalError(
             f"{result.status['capped']:.0f} path-steps found no price on the grid: the book folds the map "
@@ -157,14 +203,7 @@ def simulate(
     return result
 
 
-def check_run(book: Book, market: Market, seed: int) -> None:
-    if isinstance(seed, bool) or int(seed) != seed or not 0 <= seed < 2**64:
-        raise InputError(f"seed must be a whole number from 0 to 2**64 - 1; got {seed!r}")
-    if len(book) and abs(book.spot / market.spot - 1.0) > 0.5:
-        raise InputError(f"the book was valued at spot {book.spot:g}, the market starts at {market.spot:g}")
-
-
-def _instants(snapshots: Sequence[Any], market: Market) -> pd.DatetimeIndex | None:
+def _instants(snapshots: Sequence[Instant], market: Market) -> pd.DatetimeIndex | None:
     """Ascending, each once; None where there are none."""
     if not len(snapshots):
         return None
@@ -176,13 +215,6 @@ def _instants(snapshots: Sequence[Any], market: Market) -> pd.DatetimeIndex | No
                 f"got {instant}"
             )
     return instants.as_unit("ns")
-
-
-def default_measure(book: Book, market: Market) -> Measure:
-    if not len(book):
-        return Measure(strike=market.spot)
-    strikes, inverse = np.unique(book.strike, return_inverse=True)
-    return Measure(strike=float(strikes[np.argmax(np.abs(np.bincount(inverse, weights=book.contracts)))]))
 
 
 def exact_law(run: Run, dynamics: Dynamics) -> CloseLaw | None:
@@ -209,49 +241,50 @@ def _known(run: Run, dynamics: Dynamics, market: Market) -> dict[str, float]:
     return known_baseline(dynamics, run.schedule, given.probe, market.spot, given.mark, given.late)
 
 
-def _collect(
-    found: RunSums,
-    known: dict[str, float] | None,
-    run: Run,
-    market: Market,
-    config: SimConfig,
-    measure: Measure,
-) -> dict:
-    schedule, sums, scales = run.schedule, found.sums, scales_of(run, market)
+def _collect(found: RunSums, run: Run, case: Experiment, timing: dict[str, float]) -> SimResult:
+    schedule, sums, config, market = run.schedule, found.sums, case.config, case.market
+    known = _known(run, case.dynamics, market) if config.control else None
+    observations = config.paths // 2 if config.antithetic else config.paths
+    metrics = estimate(
+        observations, sums.vector, sums.cross, scales_of(run, market), groups=found.groups, known=known
+    )
     marks = np.flatnonzero(run.given.mark)
     sampled_years = np.diff(np.cumsum(schedule.variance)[marks], prepend=0.0)
-    status, paths_status = sums.status, sums.paths_status
     close, kept = np.exp(sums.close), np.exp(sums.kept)
-    observations = config.paths // 2 if config.antithetic else config.paths
     flows = sums.traded[marks] / config.paths * market.spot / USD_BN
-    return {
-        "metrics": tuple(
-            estimate(observations, sums.vector, sums.cross, scales, groups=found.groups, known=known)
-        ),
-        "status": {
-            "stable": int(status[0]),
-            "jump": int(status[1]),
-            "capped": int(status[2]),
-            "paths_with_jump": int(paths_status[0]),
-            "paths_capped": int(paths_status[1]),
-            "table_error_points": _table_error(run, market),
-            "self_financing_residual": float(sums.residual),
-            "flow_beyond_grid": _share_beyond(run, float(sums.beyond) / config.paths),
-        },
-        "close": close[0],
-        "baseline_close": close[1],
-        "snapshots": close[2 : 2 + 2 * run.plan.snapshots].reshape(-1, 2, close.shape[1]),
+    return SimResult(
+        metrics=tuple(metrics),
+        status=_status(found, run, case),
+        timing=timing,
+        close=close[0],
+        baseline_close=close[1],
+        minutes=schedule.minutes,
+        sample_ends=schedule.minutes[marks + 1],
+        sample_paths=kept[:, 0].T,
+        sample_baseline=kept[:, 1].T,
+        step_variance=_per_interval(sums.squared_returns[marks] / config.paths, sampled_years),
+        step_flow_usd_bn=flows[:, 0],
+        step_demand_usd_bn=flows[:, 1:],
+        start_feedback=run.start_feedback,
+        law=exact_law(run, case.dynamics),
+        measure=case.measure,
+        snapshots=close[2 : 2 + 2 * run.plan.snapshots].reshape(-1, 2, close.shape[1]),
         # Prices are pairs of rows; the level, where there is one, stands alone.
-        "close_vol_factor": close[-1] if len(close) % 2 else None,
-        "minutes": schedule.minutes,
-        "sample_ends": schedule.minutes[marks + 1],
-        "sample_paths": kept[:, 0].T,
-        "sample_baseline": kept[:, 1].T,
-        "step_variance": _per_interval(sums.squared_returns[marks] / config.paths, sampled_years),
-        "step_flow_usd_bn": flows[:, 0],
-        "step_demand_usd_bn": flows[:, 1:],
-        "start_feedback": run.start_feedback,
-        "measure": measure,
+        close_vol_factor=close[-1] if len(close) % 2 else None,
+    )
+
+
+def _status(found: RunSums, run: Run, case: Experiment) -> dict[str, float]:
+    status, paths_status = found.sums.status, found.sums.paths_status
+    return {
+        "stable": int(status[0]),
+        "jump": int(status[1]),
+        "capped": int(status[2]),
+        "paths_with_jump": int(paths_status[0]),
+        "paths_capped": int(paths_status[1]),
+        "table_error_points": _table_error(run, case.market),
+        "self_financing_residual": float(found.sums.residual),
+        "flow_beyond_grid": _share_beyond(run, float(found.sums.beyond) / case.config.paths),
     }
 
 

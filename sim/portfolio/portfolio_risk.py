@@ -5,15 +5,18 @@ The portfolio's owner is a price taker: neither the portfolio nor its own hedgin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.simulate import SimResult, simulate
 from gammawall.sim.models.stochastic_level import StochasticLevel
-from gammawall.sim.models.surface_motion import Motion, StickyMoneyness, StickyStrike
+from gammawall.sim.models.surface_motion import StickyMoneyness, StickyStrike
 from gammawall.sim.portfolio.portfolio import Portfolio
 from gammawall.sim.portfolio.repricing import Repricing, stress_ladder
 from gammawall.sim.portfolio.tail_risk import Tail, check_levels, stderr_of_mean, tail
@@ -64,16 +67,14 @@ class PortfolioRisk:
 
 def portfolio_pnl(
     portfolio: Portfolio | pd.DataFrame,
-    book: Book,
+    experiment: Experiment,
     *,
-    market: Market,
-    motion: Motion | StochasticLevel | None = None,
-    config: SimConfig | None = None,
-    rate: float = 0.0,
+    rate_pct: float = 0.0,
     vol_pct: float | None = None,
     levels: tuple[float, ...] = (0.95, 0.99),
     worst: int = _WORST,
-    **run: Any,
+    progress: Callable[[int, int], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> PortfolioRisk:
     """P&L of a portfolio from the start of a simulation to its close, with and without dealers' hedging.
 
@@ -84,23 +85,22 @@ def portfolio_pnl(
 
     Args:
         portfolio: positions, or a table of them, see `Portfolio.from_frame`.
-        book: dealers' positions, which feed back on the price.
-        market: as for `simulate`.
-        motion: how vols move with the price or at random, the portfolio's as well as the dealers'; sticky
-            strike when not given. The smile that moves is the dealers' where they have options of an expiry.
-        config: as for `simulate`.
-        rate: continuous, per year, for discounting and forwards of expiries at which the dealers hold
-            nothing; elsewhere theirs are taken.
+        experiment: the dealers' book, which feeds back on the price, and the rest of the run. Its motion
+            moves the portfolio's vols as well as the dealers'; the smile that moves is the dealers' where
+            they have options of an expiry.
+        rate_pct: continuous, percent per year, for discounting and forwards of expiries at which the dealers
+            hold nothing; elsewhere theirs are taken.
         vol_pct: vol of options whose own is not given, percent per year.
         levels: of VaR and ES.
         worst: how many of the worst paths to explain.
-        **run: the other arguments of `simulate`: dynamics, impact, hedging, flow, seed, …
+        progress, checkpoint: as for `simulate`.
 
     Raises:
         InputError: as `simulate` does; a position that has expired or has no vol; a level that the paths
             cannot show.
     """
-    config, levels = config or SimConfig(), tuple(sorted(levels))
+    book, market, motion = experiment.book, experiment.market, experiment.motion
+    config, levels = experiment.config, tuple(sorted(levels))
     check_levels(levels, config.paths)
     if isinstance(worst, bool) or int(worst) != worst or not 0 <= worst <= config.paths:
         raise InputError(f"worst must be a whole number from 0 to the number of paths; got {worst!r}")
@@ -108,9 +108,9 @@ def portfolio_pnl(
     notes = _notes(held, market, vol_pct, motion, book)
     held = _marked(held, vol_pct)
     by_price = StickyStrike() if motion is None or isinstance(motion, StochasticLevel) else motion
-    repricing = Repricing(held, market, rate, by_price, book)
+    repricing = Repricing(held, market, rate_pct / 100.0, by_price, book)
     instants = tuple(repricing.settlements)
-    found = simulate(book, market=market, motion=motion, config=config, snapshots=instants, **run)
+    found = simulate(experiment, snapshots=instants, progress=progress, checkpoint=checkpoint)
     prices = [
         np.concatenate([found.snapshots[:, leg], close[None]])
         for leg, close in enumerate((found.close, found.baseline_close))

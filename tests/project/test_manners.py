@@ -307,8 +307,7 @@ def test_columns_say_their_unit() -> None:
     held = pd.DataFrame(
         {"type": ["put"], "contracts": [3], "strike": [7000], "expiry": [CLOSE], "vol_pct": [12]}
     )
-    risk = sim.portfolio_pnl(
-        held,
+    case = sim.Experiment(
         same_shape(20_000),
         market=make_market(),
         dynamics=sim.GBM(VOL),
@@ -316,6 +315,7 @@ def test_columns_say_their_unit() -> None:
         config=sim.SimConfig(paths=BLOCK, steps=STEPS, block_paths=BLOCK, keep_paths=BLOCK, max_nodes=NODES),
         measure=sim.Measure(7000.0),
     )
+    risk = sim.portfolio_pnl(held, case)
     frames += [risk.summary, risk.worst_paths, risk.ladder]
     for frame in frames:
         assert isinstance(frame, pd.DataFrame)

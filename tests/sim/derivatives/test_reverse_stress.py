@@ -8,24 +8,21 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from gammawall.sim import GBM, LinearImpact, Measure, ReverseStress, SimConfig, reverse_stress
+from gammawall.sim import LinearImpact, ReverseStress, reverse_stress
 from gammawall.sim.derivatives.search import descend, find_root
 from gammawall.sim.engine.simulate import exact_law
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError
-from tests.helpers.sim_runs import CLOSE, NODES, STEPS, VOL, make_book, make_market
-from tests.sim.derivatives.test_sensitivity import BOOKS, sense, setting_of
+from tests.helpers.sim_runs import CLOSE, make_book
+from tests.sim.derivatives.test_sensitivity import BOOKS, experiment, sense, setting_of
 
 PIN = "pin_probability"
-SIZES = SimConfig(paths=16_384, steps=STEPS, max_nodes=NODES, sample_minutes=10.0)
 YEAR = "2027-01-29T16:00:00"
 
 
 def solve(book: Book, target: tuple[str, float], **options: Any) -> ReverseStress:
-    given: dict[str, Any] = {"market": make_market(), "config": SIZES, "measure": Measure(7000.0)}
-    given |= {"dynamics": GBM(VOL), "impact": LinearImpact(3.0), "seed": 5, "search_paths": 8192}
-    given |= options
-    return reverse_stress(book, target=target, **given)
+    given = {name: options.pop(name) for name in set(options) & {"measure", "impact", "config", "market"}}
+    return reverse_stress(experiment(book, **given), target=target, **{"search_paths": 8192, **options})
 
 
 def pinned_by_law(book: Book, bp_per_usd_bn: float = 3.0) -> float:

@@ -15,6 +15,7 @@ from gammawall.sim import (
     Catalyst,
     Clearing,
     Clock,
+    Experiment,
     LinearImpact,
     Measure,
     NoHedging,
@@ -48,10 +49,15 @@ BOOKS = {
 }
 
 
-def sense(book: Book, bp_per_usd_bn: float = 3.0, vol: float = VOL, **options: Any) -> Sensitivities:
+def experiment(book: Book, bp_per_usd_bn: float = 3.0, vol: float = VOL, **options: Any) -> Experiment:
     given: dict[str, Any] = {"market": make_market(), "config": SIZES, "measure": Measure(7000.0)}
     given |= {"dynamics": GBM(vol), "impact": LinearImpact(bp_per_usd_bn), "seed": 5, **options}
-    return sensitivities(book, **given)
+    return Experiment(book, **given)
+
+
+def sense(book: Book, bp_per_usd_bn: float = 3.0, vol: float = VOL, **options: Any) -> Sensitivities:
+    chosen = {name: options.pop(name) for name in ("metrics", "smoothing_points") if name in options}
+    return sensitivities(experiment(book, bp_per_usd_bn, vol, **options), **chosen)
 
 
 @pytest.fixture(scope="module", params=list(BOOKS))
@@ -60,17 +66,14 @@ def case(request: pytest.FixtureRequest) -> tuple[Book, Sensitivities]:
 
 
 def setting_of(book: Book, bp_per_usd_bn: float = 3.0, vol: float = VOL, **options: Any) -> StaticCase:
-    return StaticCase.of(
-        book, options.get("market", make_market()), GBM(vol), None, LinearImpact(bp_per_usd_bn),
-        options.get("config", SIZES), 5, Measure(7000.0), None,
-    )  # fmt: skip
+    return StaticCase.of(experiment(book, bp_per_usd_bn, vol, **options), None)
 
 
 def smoothed(book: Book, *args: float, **options: Any) -> np.ndarray:
     """The smoothed metrics alone."""
     setting = setting_of(book, *args, **options)
     made = setting.run()
-    found, scales = setting.paths(made), scales_of(made, setting.market)
+    found, scales = setting.paths(made), scales_of(made, setting.experiment.market)
     return np.array([value(found, name, scales)[0] for name in SMOOTH_METRICS])
 
 

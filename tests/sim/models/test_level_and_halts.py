@@ -35,10 +35,14 @@ def test_the_delta_between_levels_is_the_books_at_that_level() -> None:
     """The polynomial in the level against the sum over contracts, to six standard deviations."""
     market, motion = make_market(), sim.StochasticLevel(2.0)
     schedule = make_schedule(market, 39)
-    run = prepare_run(
-        later_book(), market, sim.GBM(VOL), (sim.Clearing(),), sim.LinearImpact(BP),
-        sim.SimConfig(paths=1024, steps=39), 1, sim.Measure(7000.0),
-    )  # fmt: skip
+    case = sim.Experiment(
+        later_book(),
+        market,
+        sim.GBM(VOL),
+        impact=sim.LinearImpact(BP),
+        config=sim.SimConfig(paths=1024, steps=39),
+    )
+    run = prepare_run(case)
     positions = prepare_positions(later_book(), market, schedule)
     start = book_delta(positions, run.table.nodes, np.array([0]), settling=False)
     rows = level_rows(table_rows(run.table, start, positions), positions, schedule, motion)

@@ -119,10 +119,15 @@ def test_both_engines_agree(motion: Any) -> None:
 def test_vanna_flow_is_the_integral_of_vanna() -> None:
     """∫ Σ n m ∂δ/∂σ β dx from 6,960 to 7,030 by quadrature with the public greeks."""
     motion, market = sim.SpotVolBeta(-1.5), make_market()
-    run = prepare_run(
-        smile_book(), market, sim.GBM(VOL), (sim.Clearing(),), sim.LinearImpact(BP),
-        sim.SimConfig(paths=1024, steps=39), 1, sim.Measure(7000.0), motion=motion,
-    )  # fmt: skip
+    case = sim.Experiment(
+        smile_book(),
+        market,
+        sim.GBM(VOL),
+        impact=sim.LinearImpact(BP),
+        config=sim.SimConfig(paths=1024, steps=39),
+        motion=motion,
+    )
+    run = prepare_run(case)
     k = 20
     rows = run.given.market.rows
     low, high = np.log([6960.0, 7030.0])

@@ -28,19 +28,22 @@ SPREAD = VOL * np.sqrt(DAY)
 
 def risk(portfolio: Any, bp_per_usd_bn: float = 3.0, **changes: Any) -> PortfolioRisk:
     """Under one session with a wall at 7,000."""
-    names = {"motion", "rate", "vol_pct", "levels", "worst", "seed"}
-    own = {name: changes.pop(name) for name in names & set(changes)}
+    own = {name: changes.pop(name) for name in {"rate_pct", "vol_pct", "levels", "worst"} & set(changes)}
+    run = {name: changes.pop(name) for name in {"motion", "seed"} & set(changes)}
     sizes = {"paths": PATHS, "steps": STEPS, "block_paths": BLOCK, "keep_paths": 16, "max_nodes": NODES}
-    settings: dict[str, Any] = {"seed": 5, "levels": LEVELS, **own}
+    settings: dict[str, Any] = {"levels": LEVELS, **own}
     whole = isinstance(portfolio, pd.DataFrame) and not (portfolio["expiry"] == NOON).any()
     return sim.portfolio_pnl(
         pd.concat([portfolio, EARLY]) if whole else portfolio,
-        make_book([0.0, 20_000.0, 0.0], [6999.0, 7000.0, 7001.0]),
-        market=make_market(),
-        dynamics=GBM(VOL),
-        impact=LinearImpact(bp_per_usd_bn),
-        config=SimConfig(**{**sizes, **changes}),
-        measure=Measure(7000.0),
+        sim.Experiment(
+            make_book([0.0, 20_000.0, 0.0], [6999.0, 7000.0, 7001.0]),
+            market=make_market(),
+            dynamics=GBM(VOL),
+            impact=LinearImpact(bp_per_usd_bn),
+            config=SimConfig(**{**sizes, **changes}),
+            measure=Measure(7000.0),
+            **{"seed": 5, **run},
+        ),
         **settings,
     )
 
@@ -137,7 +140,7 @@ def test_a_short_straddle_has_the_exact_var_and_es():
 @pytest.mark.parametrize("rate", [0.0, 0.05])
 def test_a_call_that_lives_on_is_worth_its_price_at_the_close(rate: float):
     rows = table(("call", 30, 7100.0, MONTH, 15.0))
-    found, market = risk(rows, rate=rate), make_market()
+    found, market = risk(rows, rate_pct=100.0 * rate), make_market()
 
     def value(spot: float, when: pd.Timestamp) -> float:
         years = float(calendar_years(when, pd.DatetimeIndex([market.close]).shift(30, "D"))[0])

@@ -21,16 +21,18 @@ DEALERS = table(("call", 20_000, 7000.0, MONTH, 12.0), ("put", -9_000, 7040.0, M
 def risk(portfolio: pd.DataFrame, hedging: Any = None, **sizes: Any) -> sim.PortfolioRisk:
     return sim.portfolio_pnl(
         portfolio,
-        make_book([20_000.0, -9_000.0], [7000.0, 7040.0], is_call=[True, False], expiry=MONTH),
-        market=make_market(),
-        dynamics=sim.GBM(VOL),
-        impact=sim.LinearImpact(3.0),
-        hedging=hedging or sim.Clock(30.0),
-        motion=sim.StochasticLevel(NU, KAPPA, RHO),
-        config=sim.SimConfig(
-            **{"paths": BLOCK, "steps": STEPS, "keep_paths": 0, "max_nodes": NODES, **sizes}
+        sim.Experiment(
+            make_book([20_000.0, -9_000.0], [7000.0, 7040.0], is_call=[True, False], expiry=MONTH),
+            market=make_market(),
+            dynamics=sim.GBM(VOL),
+            impact=sim.LinearImpact(3.0),
+            hedging=hedging or sim.Clock(30.0),
+            motion=sim.StochasticLevel(NU, KAPPA, RHO),
+            config=sim.SimConfig(
+                **{"paths": BLOCK, "steps": STEPS, "keep_paths": 0, "max_nodes": NODES, **sizes}
+            ),
+            seed=SEED,
         ),
-        seed=SEED,
     )
 
 
