@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from gammawall.surfaces.chains.bands import vendor_vol_report
 from gammawall.surfaces.chains.chain import OptionChain
-from gammawall.surfaces.chains.smile import vendor_vol_report
+from gammawall.surfaces.chains.terms import ChainTerms
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.exposures import Exposures, exposures
 from gammawall.surfaces.dealers.levels import Level, levels
@@ -16,7 +17,12 @@ __all__ = ["exposure_record", "rows_of"]
 
 
 def exposure_record(
-    book: Book, exposed: Exposures | None = None, chain: OptionChain | None = None, *, tables: bool = True
+    book: Book,
+    exposed: Exposures | None = None,
+    chain: OptionChain | None = None,
+    *,
+    terms: ChainTerms | None = None,
+    tables: bool = True,
 ) -> dict[str, Any]:
     """Everything the exposures of a book say, as plain data.
 
@@ -24,6 +30,7 @@ def exposure_record(
         book: dealers' positions.
         exposed: its exposures, if at hand.
         chain: the quotes the book came from, for the report of what was read.
+        terms: of `chain_terms` of that chain, if at hand.
         tables: whether to include the rows by strike and by expiry, and the vendor's vols beside our own.
 
     Contracts of the chain without a position or a usable vol, or expired by the book's time, are counted as
@@ -48,7 +55,7 @@ def exposure_record(
         record["by_expiry"] = rows_of(exposed.by_expiry.reset_index())
         record["by_strike"] = rows_of(exposed.by_strike.reset_index())
         if chain is not None:
-            record["report"]["vendor_vols"] = rows_of(vendor_vol_report(chain))
+            record["report"]["vendor_vols"] = rows_of(vendor_vol_report(chain, terms))
     return record
 
 

@@ -12,6 +12,7 @@ from gammawall.scenarios.chains.figures import gex_by_strike
 from gammawall.scenarios.chains.objects import gamma_profile, session_heatmap
 from gammawall.scenarios.pages.page import Page, Picture, Table, level_text, number_text
 from gammawall.surfaces.chains.chain import OptionChain
+from gammawall.surfaces.chains.terms import ChainTerms
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.confidence import bootstrap_levels
 from gammawall.surfaces.dealers.convention_report import convention_report
@@ -22,7 +23,13 @@ from gammawall.surfaces.units import USD_BN
 __all__ = ["exposures_report"]
 
 
-def exposures_report(chain: OptionChain, book: Book, exposed: Exposures, record: dict[str, Any]) -> str:
+def exposures_report(
+    chain: OptionChain,
+    book: Book,
+    exposed: Exposures,
+    record: dict[str, Any],
+    terms: ChainTerms | None = None,
+) -> str:
     """The exposures of a chain as the text of an HTML page.
 
     Args:
@@ -30,6 +37,7 @@ def exposures_report(chain: OptionChain, book: Book, exposed: Exposures, record:
         book: dealers' positions in them.
         exposed: exposures of the book.
         record: of `exposure_record` for the same book.
+        terms: of `chain_terms`, if at hand.
     """
     totals = record["totals"]
     gex = totals["gex_usd_per_1pct"] / USD_BN
@@ -57,7 +65,11 @@ def exposures_report(chain: OptionChain, book: Book, exposed: Exposures, record:
         tiles=tiles,
         pictures=_pictures(book, exposed, record, gex),
         layout=[["profile", "strikes"], ["heat"]],
-        tables=[_levels_table(book), _conventions_table(chain), _removal_table(book)],
+        tables=[
+            _levels_table(book, exposed),
+            _conventions_table(chain, terms),
+            _removal_table(book, exposed),
+        ],
         notes=_notes(chain, record),
     ).html()
 
@@ -88,8 +100,8 @@ def _pictures(book: Book, exposed: Exposures, record: dict[str, Any], gex: float
     }
 
 
-def _levels_table(book: Book) -> Table:
-    frame = bootstrap_levels(book, draws=200)
+def _levels_table(book: Book, exposed: Exposures) -> Table:
+    frame = bootstrap_levels(book, draws=200, exposed=exposed)
     rows = [
         [
             str(name).replace("_", " "),
@@ -108,8 +120,8 @@ def _levels_table(book: Book) -> Table:
     return Table("confidence", "How sure the levels are", columns, rows, note)
 
 
-def _conventions_table(chain: OptionChain) -> Table:
-    frame = convention_report(chain, sizes=("open_interest", "volume"))
+def _conventions_table(chain: OptionChain, terms: ChainTerms | None) -> Table:
+    frame = convention_report(chain, sizes=("open_interest", "volume"), terms=terms)
     rows = []
     for (convention, size), r in frame.iterrows():  # pyright: ignore[reportGeneralTypeIssues]
         if str(r["refused"]):
@@ -144,8 +156,8 @@ def _level_cells(row: pd.Series) -> list[str]:
     return [level_text(row[name]) for name in ("zero_gamma", "call_wall", "put_wall")]
 
 
-def _removal_table(book: Book) -> Table:
-    frame = expiry_removal(book)
+def _removal_table(book: Book, exposed: Exposures) -> Table:
+    frame = expiry_removal(book, exposed=exposed)
     names = {
         "now": "now",
         "after_today": "without today's expiry",

@@ -21,9 +21,8 @@ from gammawall.scenarios.chains.figures import (
     smiles,
     surface_3d,
 )
+from gammawall.surfaces.chains.bands import quote_bands
 from gammawall.surfaces.chains.chain import OptionChain
-from gammawall.surfaces.chains.forwards import imply_forwards
-from gammawall.surfaces.chains.smile import quote_bands
 from gammawall.surfaces.clock import is_session, session_bounds
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.exposures import Exposures, exposures
@@ -114,7 +113,7 @@ def _labelled(bands: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chain_smiles(chain: OptionChain) -> go.Figure | None:
-    return smiles(_labelled(quote_bands(chain, imply_forwards(chain))), {})
+    return smiles(_labelled(quote_bands(chain)), {})
 
 
 def _marks(found: Levels) -> dict[str, Any]:

@@ -12,21 +12,22 @@ from gammawall.scenarios.chains.exposure_record import rows_of
 from gammawall.scenarios.chains.figures import error_by_expiry
 from gammawall.scenarios.chains.objects import MODEL_NAMES, surface_picture, surface_smiles
 from gammawall.scenarios.pages.page import Page, Picture, Table, level_text, number_text
+from gammawall.surfaces.chains.bands import vendor_vol_report
 from gammawall.surfaces.chains.chain import OptionChain
-from gammawall.surfaces.chains.forwards import imply_forwards
-from gammawall.surfaces.chains.smile import quote_bands, vendor_vol_report
+from gammawall.surfaces.chains.terms import chain_terms
 from gammawall.surfaces.vol_surfaces.arbitrage import ArbitrageReport, check_arbitrage
-from gammawall.surfaces.vol_surfaces.fit import MODELS, SurfaceFit, fit_surface
+from gammawall.surfaces.vol_surfaces.fit import SurfaceFit, fit_surface
 
 __all__ = ["surface_report"]
 
 
 def surface_report(chain: OptionChain) -> tuple[dict[str, Any], str]:
     """Fit both models to a chain and audit them: a record and the text of an HTML page."""
-    fits = {model: fit_surface(chain, model) for model in MODELS}
+    terms = chain_terms(chain)
+    essvi = fit_surface(chain, "essvi", terms=terms)
+    fits = {"essvi": essvi, "svi": fit_surface(chain, "svi", seed=essvi)}
     audits = {model: check_arbitrage(fit.surface) for model, fit in fits.items()}
-    forwards = imply_forwards(chain)
-    vendor = vendor_vol_report(chain, forwards)
+    vendor = vendor_vol_report(chain, terms)
     record = {
         "spot": chain.spot,
         "as_of": chain.as_of.isoformat(),
@@ -44,7 +45,7 @@ def surface_report(chain: OptionChain) -> tuple[dict[str, Any], str]:
             f"{medians['svi']:.2f}."
         ),
         tiles=_tiles(fits, audits, medians),
-        pictures=_pictures(fits, quote_bands(chain, forwards)),
+        pictures=_pictures(fits, essvi.bands),
         layout=[["surface", "errors"], ["smiles"]],
         tables=[_fit_table(fits), _audit_table(audits), _vendor_table(vendor)],
         notes=list(chain.report.notes),

@@ -54,19 +54,20 @@ def exposures(
     from gammawall.scenarios.chains.exposure_record import exposure_record
     from gammawall.scenarios.cli import terminal as console
     from gammawall.scenarios.runs.results import to_json
-    from gammawall.surfaces import SignedFlow, dealer_book, exposures, read_chain
+    from gammawall.surfaces import SignedFlow, chain_terms, dealer_book, exposures, read_chain
 
     check_targets(json, report)
     check_targets(levels)
     quotes = read_chain(chain, as_of=as_of, spot=spot)
     who = SignedFlow.read_csv(convention) if convention.endswith(".csv") else convention
-    book = dealer_book(quotes, who, size)
+    terms = chain_terms(quotes)
+    book = dealer_book(quotes, who, size, terms=terms)
     exposed = exposures(book)
-    record = exposure_record(book, exposed, quotes)
+    record = exposure_record(book, exposed, quotes, terms=terms)
     if report is not None:
         from gammawall.scenarios.chains.exposures_report import exposures_report
 
-        write_report(report, exposures_report(quotes, book, exposed, record))
+        write_report(report, exposures_report(quotes, book, exposed, record, terms))
     if levels is not None:
         from gammawall.scenarios.runs.export import level_rows, write_levels
 

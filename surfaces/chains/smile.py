@@ -1,4 +1,4 @@
-"""Our own implied vols of a chain's quotes: one per contract, bid–ask bands, and beside the vendor's."""
+"""Our own implied vols of a chain's quotes, one per contract."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import pandas as pd
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.chains.forwards import imply_forwards
 from gammawall.surfaces.pricing.implied import implied_vol
-from gammawall.surfaces.units import VOL_POINT
 
-__all__ = ["quote_bands", "quote_vols", "vendor_vol_report"]
+__all__ = ["ChainColumns", "chain_columns", "quote_vols"]
 
 
-class _Quotes(NamedTuple):
+class ChainColumns(NamedTuple):
     """Columns of a chain with the terms of its forwards, in the chain's row order."""
 
     strike: np.ndarray
@@ -37,7 +36,8 @@ class _Quotes(NamedTuple):
         return np.where(vol > 0.0, vol, np.nan)
 
 
-def _quotes(chain: OptionChain, forwards: pd.DataFrame) -> _Quotes:
+def chain_columns(chain: OptionChain, forwards: pd.DataFrame) -> ChainColumns:
+    """The columns of a chain beside the forwards of its expiries."""
     quotes = chain.quotes
     terms = quotes[["expiry", "root"]].merge(
         forwards, on=["expiry", "root"], how="left", validate="many_to_one"
@@ -46,10 +46,10 @@ def _quotes(chain: OptionChain, forwards: pd.DataFrame) -> _Quotes:
     forward, years, discount = (terms[name].to_numpy(float) for name in ("forward", "years", "discount"))
     is_call = quotes["is_call"].to_numpy(bool)
     usable = (is_call == (strike >= forward)) & (bid > 0.0) & (ask >= bid)
-    return _Quotes(strike, is_call, bid, ask, forward, years, -np.log(discount) / years, usable)
+    return ChainColumns(strike, is_call, bid, ask, forward, years, -np.log(discount) / years, usable)
 
 
-def quote_vols(chain: OptionChain, forwards: pd.DataFrame) -> pd.DataFrame:
+def quote_vols(chain: OptionChain, forwards: pd.DataFrame | None = None) -> pd.DataFrame:
     """Implied vol of every contract of a chain, from out-of-the-money mid quotes.
 
     A call and a put of one strike and expiry share one vol: the out-of-the-money one's, whose time value is
@@ -59,20 +59,22 @@ def quote_vols(chain: OptionChain, forwards: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         chain: quotes.
-        forwards: the table of `imply_forwards`.
+        forwards: the table of `imply_forwards`, if at hand.
 
     Returns:
-        A frame in the chain's row order: ``vol`` (annual decimal on ACT/365, NaN where nothing is known) and
-        ``source`` ("mid", "interpolated", "vendor" or "none").
+        A frame in the chain's row order: ``vol`` (annual decimal on ACT/365, NaN where nothing is known),
+        ``source`` ("mid", "interpolated", "vendor" or "none"), and ``mid_vol``, the vol of the contract's own
+        mid, NaN where it is in the money or has no bid or no solution.
     """
-    quotes, q = chain.quotes, _quotes(chain, forwards)
+    quotes = chain.quotes
+    q = chain_columns(chain, imply_forwards(chain) if forwards is None else forwards)
     inverted = q.inverted(0.5 * (q.bid + q.ask))
     slices = quotes.groupby(["expiry", "root"], sort=False).indices
     vol, source = np.full(len(quotes), np.nan), np.full(len(quotes), "none", dtype=object)
     vendor = quotes["vendor_vol"].to_numpy(float)
     for rows in slices.values():
         vol[rows], source[rows] = _slice_vols(q.strike[rows], inverted[rows], vendor[rows])
-    return pd.DataFrame({"vol": vol, "source": source}, index=quotes.index)
+    return pd.DataFrame({"vol": vol, "source": source, "mid_vol": inverted}, index=quotes.index)
 
 
 def _slice_vols(
@@ -86,56 +88,3 @@ def _slice_vols(
     vols = inverted[known][first]
     source = np.where(np.isin(strike, strikes), "mid", "interpolated")
     return np.interp(strike, strikes, vols), source
-
-
-def quote_bands(chain: OptionChain, forwards: pd.DataFrame) -> pd.DataFrame:
-    """Bid, mid and ask vols of the out-of-the-money quotes of a chain.
-
-    Args:
-        chain: quotes.
-        forwards: the table of `imply_forwards`.
-
-    Returns:
-        One row per out-of-the-money quote with a bid and three vols: ``expiry``, ``root``, ``strike``,
-        ``years``, ``forward``, ``bid_vol``, ``mid_vol``, ``ask_vol`` (annual decimals on ACT/365).
-    """
-    q = _quotes(chain, forwards)
-    table = chain.quotes[["expiry", "root", "strike"]].assign(
-        years=q.years,
-        forward=q.forward,
-        bid_vol=q.inverted(q.bid),
-        mid_vol=q.inverted(0.5 * (q.bid + q.ask)),
-        ask_vol=q.inverted(q.ask),
-    )
-    return table.dropna(subset=["bid_vol", "mid_vol", "ask_vol"]).reset_index(drop=True)
-
-
-def vendor_vol_report(chain: OptionChain, forwards: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The vendor's vols beside our own of the same out-of-the-money mids.
-
-    Args:
-        chain: quotes.
-        forwards: the table of `imply_forwards`, if at hand.
-
-    Returns:
-        One row per expiry and root of the chain: ``expiry``, ``root``; ``compared``, the quotes with both
-        vols; ``median_vol_points`` and ``worst_vol_points`` of vendor minus own (the worst keeps its sign;
-        NaN where nothing was compared) and ``worst_strike``.
-    """
-    q = _quotes(chain, imply_forwards(chain) if forwards is None else forwards)
-    own = q.inverted(0.5 * (q.bid + q.ask))
-    quotes = chain.quotes
-    gap = (quotes["vendor_vol"].to_numpy(float) - own) / VOL_POINT
-    strike, slices = quotes["strike"].to_numpy(float), quotes.groupby(["expiry", "root"], sort=False).indices
-    rows = [_compared(gap[members], strike[members]) for members in slices.values()]
-    keys = quotes[["expiry", "root"]].drop_duplicates(ignore_index=True)
-    columns = ["compared", "median_vol_points", "worst_vol_points", "worst_strike"]
-    return pd.concat([keys, pd.DataFrame(rows, columns=columns)], axis=1)
-
-
-def _compared(gap: np.ndarray, strike: np.ndarray) -> tuple[int, float, float, float]:
-    known = np.flatnonzero(np.isfinite(gap))
-    if not known.size:
-        return 0, np.nan, np.nan, np.nan
-    worst = known[np.argmax(np.abs(gap[known]))]
-    return known.size, float(np.median(gap[known])), float(gap[worst]), float(strike[worst])

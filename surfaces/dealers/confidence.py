@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.dealers.book import Book
-from gammawall.surfaces.dealers.exposures import position_exposures
+from gammawall.surfaces.dealers.exposures import Exposures, position_exposures
 from gammawall.surfaces.dealers.levels import LEAST_SHARE
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import ONE_PERCENT
@@ -18,7 +18,14 @@ _STEP = 1e-3
 """Spacing of the spots on which zero gamma is looked for, as a share of spot."""
 
 
-def bootstrap_levels(book: Book, *, draws: int = 400, seed: int = 0, span: float = 0.08) -> pd.DataFrame:
+def bootstrap_levels(
+    book: Book,
+    *,
+    draws: int = 400,
+    seed: int = 0,
+    reach: float = 0.08,
+    exposed: Exposures | None = None,
+) -> pd.DataFrame:
     """Levels of a book under a Bayesian bootstrap of its positions.
 
     Each draw multiplies every position by an independent exponential weight of mean one (Rubin 1981, The
@@ -28,7 +35,8 @@ def bootstrap_levels(book: Book, *, draws: int = 400, seed: int = 0, span: float
         book: dealers' positions.
         draws: how many resamples.
         seed: of the weights.
-        span: zero gamma is looked for within ± this share of spot.
+        reach: zero gamma is looked for within ± this share of spot.
+        exposed: the book's exposures, if at hand.
 
     Returns:
         Rows ``zero_gamma`` (the crossing nearest to spot), ``call_wall``, ``put_wall``, ``abs_gamma``;
@@ -43,8 +51,9 @@ def bootstrap_levels(book: Book, *, draws: int = 400, seed: int = 0, span: float
         raise InputError(f"a bootstrap needs positions and at least one draw; got {len(book)} and {draws}")
     rng = np.random.default_rng(seed)
     strikes, column = np.unique(book.strike, return_inverse=True)
-    gex = position_exposures(book)["gex_usd_per_1pct"].to_numpy(float)
-    spots = book.spot * np.arange(1.0 - span, 1.0 + span + 0.5 * _STEP, _STEP)
+    positions = position_exposures(book) if exposed is None else exposed.by_position
+    gex = positions["gex_usd_per_1pct"].to_numpy(float)
+    spots = book.spot * np.arange(1.0 - reach, 1.0 + reach + 0.5 * _STEP, _STEP)
     profile = _gex_of_positions(book, spots)
     rows = []
     for _ in range(draws):
@@ -61,7 +70,8 @@ def bootstrap_levels(book: Book, *, draws: int = 400, seed: int = 0, span: float
         )
     names = ("zero_gamma", "call_wall", "put_wall", "abs_gamma")
     table = {
-        name: _spread(np.array(v), book.spot) for name, v in zip(names, zip(*rows, strict=True), strict=True)
+        name: _quantiles(np.array(v), book.spot)
+        for name, v in zip(names, zip(*rows, strict=True), strict=True)
     }
     return pd.DataFrame(table).T.rename_axis("level")
 
@@ -88,7 +98,7 @@ def _best(strikes: np.ndarray, score: np.ndarray, least: float) -> float:
     return float(strikes[best]) if score[best] > 0.0 and score[best] >= least else np.nan
 
 
-def _spread(values: np.ndarray, spot: float) -> dict[str, float]:
+def _quantiles(values: np.ndarray, spot: float) -> dict[str, float]:
     known = values[np.isfinite(values)]
     if not known.size:
         return dict.fromkeys(_COLUMNS, np.nan) | {"found": 0.0}

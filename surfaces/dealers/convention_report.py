@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gammawall.surfaces.chains.chain import OptionChain
-from gammawall.surfaces.chains.terms import chain_terms
+from gammawall.surfaces.chains.terms import ChainTerms, chain_terms
 from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.dealers.conventions import CONVENTIONS, SIZES, Shares, SignedFlow
 from gammawall.surfaces.dealers.rolloff import level_summary
@@ -21,14 +21,21 @@ def convention_report(
     *,
     conventions: Sequence[str | Shares | SignedFlow] = tuple(CONVENTIONS),
     sizes: Sequence[str] = tuple(SIZES),
+    terms: ChainTerms | None = None,
 ) -> pd.DataFrame:
     """Exposures and levels of one chain under each convention and size.
+
+    Args:
+        chain: quotes.
+        conventions: names, shares by bucket or signed flow, as `dealer_book` takes them.
+        sizes: some of `SIZES`; signed flow brings its own.
+        terms: of `chain_terms`, if at hand.
 
     Returns:
         A frame indexed by (convention, size) with the columns of `level_summary` and ``refused``: the reason
         where a size cannot be used, empty otherwise.
     """
-    terms = chain_terms(chain)
+    terms = terms or chain_terms(chain)
     rows, keys = [], []
     for convention in conventions:
         for size in sizes if not isinstance(convention, SignedFlow) else ("own",):

@@ -41,6 +41,8 @@ class Exposures(Display):
     """indexed by strike; `COLUMNS`, and the call and put parts of GEX"""
     by_expiry: pd.DataFrame
     """indexed by expiry instant; `COLUMNS`"""
+    by_position: pd.DataFrame
+    """`COLUMNS` of every position of the book, in its order"""
     totals: dict[str, float]
     """`COLUMNS`; the call and put parts of GEX; ``gex_0dte_usd_per_1pct`` of the contracts expiring the
     same day, and ``ex_0dte_gex_usd_per_1pct`` of the rest"""
@@ -80,7 +82,8 @@ def exposures(book: Book, *, spots: Any = None) -> Exposures:
     if not len(book):
         raise InputError("the book is empty: there is nothing to expose")
     grid = _spot_grid(book.spot * np.linspace(0.88, 1.12, 481) if spots is None else spots)
-    frame = position_exposures(book)
+    positions = position_exposures(book)
+    frame = positions.copy()
     same_day = book.same_day()
     gex = frame["gex_usd_per_1pct"]
     frame["gex_calls_usd_per_1pct"] = gex.where(book.is_call, 0.0)
@@ -97,7 +100,8 @@ def exposures(book: Book, *, spots: Any = None) -> Exposures:
     )
     return Exposures(
         by_strike=_summed(frame, pd.Index(book.strike, name="strike")),
-        by_expiry=_summed(frame.loc[:, list(COLUMNS)], pd.DatetimeIndex(book.expiry, name="expiry")),
+        by_expiry=_summed(positions, pd.DatetimeIndex(book.expiry, name="expiry")),
+        by_position=positions,
         totals=totals,
         profile=profile,
         convention=book.convention,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.dealers.book import Book
-from gammawall.surfaces.dealers.exposures import Exposures, exposures, gex_at, position_exposures
+from gammawall.surfaces.dealers.exposures import Exposures, exposures, gex_at
 from gammawall.surfaces.display import Display
 
 __all__ = ["LEAST_SHARE", "Level", "Levels", "levels"]
@@ -96,7 +96,7 @@ def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
     table = exposed.by_strike
     strike, net = table.index.to_numpy(float), table["gex_usd_per_1pct"].to_numpy(float)
     # Position by position: long and short contracts of one strike are both gamma that is there.
-    size = np.abs(position_exposures(book)["gex_usd_per_1pct"].to_numpy(float))
+    size = np.abs(exposed.by_position["gex_usd_per_1pct"].to_numpy(float))
     gross = np.bincount(np.unique(book.strike, return_inverse=True)[1], weights=size)
     scores = {
         "call_wall": np.where(strike >= book.spot, net, 0.0),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from gammawall.surfaces.clock import is_session
 from gammawall.surfaces.dealers.book import Book
-from gammawall.surfaces.dealers.exposures import COLUMNS, exposures, position_exposures
+from gammawall.surfaces.dealers.exposures import COLUMNS, Exposures, exposures, position_exposures
 from gammawall.surfaces.dealers.levels import levels
 from gammawall.surfaces.errors import InputError
 
@@ -33,8 +33,12 @@ def after_expiry(book: Book, date: pd.Timestamp) -> Book:
     )
 
 
-def expiry_removal(book: Book) -> pd.DataFrame:
+def expiry_removal(book: Book, *, exposed: Exposures | None = None) -> pd.DataFrame:
     """What is left once today's contracts are gone, and once the next monthly expiry is.
+
+    Args:
+        book: dealers' positions.
+        exposed: the book's exposures, if at hand.
 
     Returns:
         Rows ``now``, ``after_today``, ``after_monthly`` with the columns of `level_summary`.
@@ -44,10 +48,11 @@ def expiry_removal(book: Book) -> pd.DataFrame:
         "after_today": after_expiry(book, book.as_of),
         "after_monthly": after_expiry(book, next_monthly(book.as_of)),
     }
-    return pd.DataFrame({name: level_summary(left) for name, left in stages.items()}).T.rename_axis("stage")
+    rows = {name: level_summary(left, exposed if left is book else None) for name, left in stages.items()}
+    return pd.DataFrame(rows).T.rename_axis("stage")
 
 
-def level_summary(book: Book) -> dict[str, float]:
+def level_summary(book: Book, exposed: Exposures | None = None) -> dict[str, float]:
     """Total exposures, the zero-gamma crossing nearest to spot, and the walls; NaN for an absent level.
 
     An empty book has zero exposures and no levels.
@@ -55,7 +60,7 @@ def level_summary(book: Book) -> dict[str, float]:
     summary: dict[str, float] = dict.fromkeys(COLUMNS, 0.0)
     if not len(book):
         return summary | dict.fromkeys(("zero_gamma", "call_wall", "put_wall", "abs_gamma"), np.nan)
-    exposed = exposures(book)
+    exposed = exposed or exposures(book)
     found = levels(book, exposed=exposed)
     crossings = np.array(found.zero_gamma)
     nearest = crossings[np.argmin(np.abs(crossings - book.spot))] if crossings.size else np.nan

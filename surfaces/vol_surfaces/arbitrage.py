@@ -103,9 +103,9 @@ def check_arbitrage(
     """
     times = _default_times(surface.years) if years is None else np.atleast_1d(np.asarray(years, float))
     if k is None:
-        spread = np.sqrt(np.asarray(surface.derivatives(np.zeros_like(times), times).value, float))
+        at_money = np.sqrt(np.asarray(surface.derivatives(np.zeros_like(times), times).value, float))
         reach = np.arcsinh(_REACH)
-        grid = spread[:, None] * np.sinh(np.linspace(-reach, reach, _POINTS))
+        grid = at_money[:, None] * np.sinh(np.linspace(-reach, reach, _POINTS))
     else:
         grid = np.asarray(k, float)
         grid = np.tile(grid, (times.size, 1)) if grid.ndim == 1 else grid

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from jax.scipy.linalg import solve_triangular
 
+from gammawall.surfaces.chains.bands import quote_bands
 from gammawall.surfaces.chains.chain import OptionChain
-from gammawall.surfaces.chains.forwards import imply_forwards
-from gammawall.surfaces.chains.smile import quote_bands
+from gammawall.surfaces.chains.terms import ChainTerms, chain_terms
 from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.minimise import minimise
@@ -110,7 +110,13 @@ class _Quotes(NamedTuple):
     """1/number of quotes in the row, 0 where padded"""
 
 
-def fit_surface(chain: OptionChain, model: str = "essvi") -> SurfaceFit:
+def fit_surface(
+    chain: OptionChain,
+    model: str = "essvi",
+    *,
+    terms: ChainTerms | None = None,
+    seed: SurfaceFit | None = None,
+) -> SurfaceFit:
     """Fit a vol surface to the out-of-the-money mids of a chain, all expiries at once.
 
     Minimises the mean over expiries of the mean Huber loss of (σ_model − σ_mid)/√(h² + ε²), h half the
@@ -124,16 +130,24 @@ def fit_surface(chain: OptionChain, model: str = "essvi") -> SurfaceFit:
     Args:
         chain: quotes.
         model: ``essvi`` or ``svi``.
+        terms: of `chain_terms`, if at hand.
+        seed: an eSSVI fit of the same chain, if at hand: ``svi`` starts from one, and would fit it first.
 
     Returns:
         Surface and report. Slices with fewer than 5 usable quotes are left out; the report says so.
 
     Raises:
-        InputError: unknown model, or no slice with enough quotes.
+        InputError: unknown model, no slice with enough quotes, or a seed that is no eSSVI fit of this chain.
     """
     if model not in MODELS:
         raise InputError(f"model {model!r} is unknown; use one of {', '.join(MODELS)}")
-    table, rows, bands = _usable(chain)
+    if seed is None:
+        terms = terms or chain_terms(chain)
+        bands, forwards = quote_bands(chain, terms), terms.forwards
+    else:
+        _check_seed(chain, model, seed)
+        bands, forwards = seed.bands, seed.report
+    table, rows = _usable(bands, forwards)
     kept = table.loc[table["reason"] == ""]
     if kept.empty:
         raise InputError(
@@ -141,26 +155,36 @@ def fit_surface(chain: OptionChain, model: str = "essvi") -> SurfaceFit:
             "standard deviations of the forward; check the quotes, spot and as_of"
         )
     quotes = _padded([rows[i] for i in kept.index], kept["years"].to_numpy(float))
-    years, forwards = kept["years"].to_numpy(float), kept["forward"].to_numpy(float)
+    years, levels = kept["years"].to_numpy(float), kept["forward"].to_numpy(float)
     with jax.enable_x64(True):
-        free, seeds = _essvi_seeds(quotes)
-        theta, rho, psi = map(np.asarray, _fit_essvi(quotes, years, *map(np.asarray, seeds)))
-        surface: EssviSurface | SviSurface = EssviSurface(years, forwards, theta, rho, psi)
+        if seed is not None and isinstance(seed.surface, EssviSurface):
+            free, slices = seed.free_loss, (seed.surface.theta, seed.surface.rho, seed.surface.psi)
+        else:
+            free, seeds = _essvi_seeds(quotes)
+            slices = _fit_essvi(quotes, years, *map(np.asarray, seeds))
+        theta, rho, psi = map(np.asarray, slices)
+        surface: EssviSurface | SviSurface = EssviSurface(years, levels, theta, rho, psi)
         if model == "svi":
             free, parameters = _fit_svi(quotes, theta, rho, psi)
-            surface = SviSurface(years, forwards, *map(np.asarray, parameters))
+            surface = SviSurface(years, levels, *map(np.asarray, parameters))
         vol = np.sqrt(surface.total_variance(quotes.x * quotes.s[:, None], years[:, None]) / years[:, None])
         loss = float(jnp.mean(_loss(vol, quotes)))
     report = _report(table, kept.index, quotes, vol)
     return SurfaceFit(surface, report, loss, float(free), model, bands)
 
 
-def _usable(chain: OptionChain) -> tuple[pd.DataFrame, dict[int, np.ndarray], pd.DataFrame]:
-    """The table of forwards with counts and reasons, per row of it (x, mid, low, high, s), [5, n], and the
-    bands."""
-    forwards = imply_forwards(chain)
+def _check_seed(chain: OptionChain, model: str, seed: SurfaceFit) -> None:
+    same = set(seed.report["expiry"]) == set(chain.quotes["expiry"])
+    if model != "svi" or seed.model != "essvi" or not same:
+        raise InputError(
+            f"seed is a fit of {seed.model} to {len(seed.report)} slices for {model}; it must be an essvi "
+            "fit of the same chain, for svi: leave it out"
+        )
+
+
+def _usable(bands: pd.DataFrame, forwards: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
+    """The table of forwards with counts and reasons, and per row of it (x, mid, low, high, s), [5, n]."""
     table = forwards[["expiry", "root", "years", "forward"]].assign(quotes=0, reason="")
-    bands = quote_bands(chain, forwards)
     groups = bands.groupby(["expiry", "root"], sort=False).indices
     k = np.log(bands["strike"].to_numpy(float) / bands["forward"].to_numpy(float))
     vols = bands[["mid_vol", "bid_vol", "ask_vol"]].to_numpy(float).T
@@ -168,9 +192,9 @@ def _usable(chain: OptionChain) -> tuple[pd.DataFrame, dict[int, np.ndarray], pd
     for i, (expiry, root) in enumerate(zip(table["expiry"], table["root"], strict=True)):
         members = groups.get((expiry, root))
         if members is not None:
-            spread = np.interp(0.0, k[members], vols[0, members]) * np.sqrt(table["years"].iloc[i])
-            near = members[np.abs(k[members]) <= _REACH * spread]
-            rows[i] = np.vstack([k[near] / spread, vols[:, near], np.full(near.size, spread)])
+            at_money = np.interp(0.0, k[members], vols[0, members]) * np.sqrt(table["years"].iloc[i])
+            near = members[np.abs(k[members]) <= _REACH * at_money]
+            rows[i] = np.vstack([k[near] / at_money, vols[:, near], np.full(near.size, at_money)])
     counts = np.array([rows[i].shape[1] if i in rows else 0 for i in table.index])
     table["quotes"] = counts
     # Two roots can settle at one instant; time has to increase from slice to slice.
@@ -178,7 +202,7 @@ def _usable(chain: OptionChain) -> tuple[pd.DataFrame, dict[int, np.ndarray], pd
     shadowed = (counts < fullest) | table.duplicated(["years", "quotes"]).to_numpy()
     table.loc[shadowed, "reason"] = "another root has more quotes for the same instant"
     table.loc[counts < _LEAST_QUOTES, "reason"] = f"fewer than {_LEAST_QUOTES} usable quotes"
-    return table, rows, bands
+    return table, rows
 
 
 def _padded(rows: list[np.ndarray], years: np.ndarray) -> _Quotes:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gammawall.surfaces.chains.bands import quote_bands, vendor_vol_report
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.chains.forwards import imply_forwards
 from gammawall.surfaces.chains.read import read_chain
-from gammawall.surfaces.chains.smile import quote_bands, quote_vols, vendor_vol_report
+from gammawall.surfaces.chains.smile import quote_vols
 from tests.helpers.synthetic import AS_OF, make_chain, make_quotes
 
 CHAINS = Path(__file__).parents[4] / "shared" / "chains"
@@ -22,7 +23,7 @@ def chain() -> OptionChain:
 
 
 def test_bands_hold_the_vol_the_quotes_were_made_from(chain: OptionChain) -> None:
-    bands = quote_bands(chain, imply_forwards(chain))
+    bands = quote_bands(chain)
     bands = chain.quotes.merge(bands, on=["expiry", "root", "strike"])
     truth = bands["vendor_vol"].to_numpy()
     assert len(bands) > 400
