@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from scipy.special import ndtr
 
+from gammawall.scenarios.cli.compile_cache import find_cache
 from gammawall.sim.sampling.noise import philox4x32
 from gammawall.surfaces.pricing.black import black_price
 
@@ -71,12 +72,11 @@ def _cores() -> str:
 
 
 def _compile_cache() -> str:
-    folder = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    if folder:
-        return f"{folder}: what was compiled once is read from there"
+    kept = find_cache()
+    if kept.folder is None:
+        return kept.why
     return (
-        "none; with the environment variable JAX_COMPILATION_CACHE_DIR set to a folder of yours, the second "
-        "run of a kind starts in half the time (anyone who can write there can run code as you)"
+        f"{kept.folder}, {kept.bytes / 2**20:.1f} MB: a second run reads what was compiled once ({kept.why})"
     )
 
 

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from gammawall.scenarios.cli import calibration, chains, claims, finished, risk, runs, sweeps
+from gammawall.scenarios.cli.compile_cache import keep_compiled_programs
 from gammawall.scenarios.cli.interrupts import interrupted, on_interrupt
 
 __all__ = ["app", "main"]
@@ -49,6 +50,8 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         # A reader that leaves, as in `| head -1`, ends the program without a word.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if len(sys.argv) > 1 and "--help" not in sys.argv:
+        keep_compiled_programs()
     code = run_guarded()
     if code == _INTERRUPTED:
         # After an interrupt in the middle of a compilation the compiler crashes when Python winds down.
