@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from gammawall.scenarios.spec.catalogue import library
     from gammawall.scenarios.spec.load import load
     from gammawall.scenarios.spec.scenario import Scenario
-    from gammawall.scenarios.sweeps.sweep import Sweep, sweep
+    from gammawall.scenarios.sweeps.result import Sweep
+    from gammawall.scenarios.sweeps.sweep import sweep
 
 __all__ = [
     "Judgement",
@@ -44,7 +45,7 @@ _HOME = {
     "Judgement": "claims.judge",
     "Result": "runs.results",
     "Scenario": "spec.scenario",
-    "Sweep": "sweeps.sweep",
+    "Sweep": "sweeps.result",
     "amplification_curve": "claims.amplification",
     "judge": "claims.judge",
     "judge_all": "claims.ledger",

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gammawall.scenarios.pages.drawing import real
+import numpy as np
 
-__all__ = ["at", "entries", "leaves", "mapping", "metric_entry"]
+from gammawall.surfaces.errors import InputError
+
+__all__ = [
+    "FORMAT",
+    "at",
+    "entries",
+    "leaves",
+    "mapping",
+    "metric_entry",
+    "read_record",
+    "real",
+    "record_digest",
+    "series_array",
+]
+
+FORMAT = 1
+"""Of the records that runs, sweeps, ledgers and risks write, as ``format``. A change that this version would
+misread takes the next number; new keys do not. Records from before there was a number have none."""
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def metric_entry(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -36,3 +58,58 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(entry, f"{key}[{index}]")
     else:
         yield key, value
+
+
+def real(value: Any) -> float | None:
+    """``value`` as a float, or None where it is missing, not a number, NaN or infinite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # a whole number beyond every float
+        return None
+
+
+def series_array(series: Mapping[str, Any], name: str, *, ndim: int = 1) -> np.ndarray:
+    """Array ``name`` of the series in float64; empty if absent, of another rank or nowhere finite."""
+    try:
+        array = np.asarray(series.get(name, ()), dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.empty((0,) * ndim)
+    return array if array.ndim == ndim and np.isfinite(array).any() else np.empty((0,) * ndim)
+
+
+def read_record(content: bytes, source: object) -> dict[str, Any]:
+    """A record as `to_json` wrote it, of this format or an earlier one.
+
+    Args:
+        content: the JSON text.
+        source: where it is from, for the message.
+
+    Raises:
+        InputError: its format is newer.
+        ValueError: it is no record, damaged, too deep, or holds half a character, which cannot be written
+            again.
+    """
+    try:
+        record = json.loads(content)
+        if _HALF.search(content):
+            json.dumps(record, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(record, dict):
+        raise ValueError("it holds no record")
+    number = record.get("format", FORMAT)
+    if type(number) is not int or number < 1:
+        raise ValueError(f"its format must be a whole number from 1 to {FORMAT}; got {number!r:.40}")
+    if number > FORMAT:
+        raise InputError(
+            f"{source} is a record of format {number}, and this version reads formats up to {FORMAT}: "
+            "upgrade gammawall to the version that wrote it, or a later one"
+        )
+    return record
+
+
+def record_digest(value: Any) -> str:
+    """SHA-256 of a record, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -17,13 +17,12 @@ from gammawall.scenarios.pages.drawing import (
     THEORY,
     add_line,
     blank_figure,
-    format_level,
     label_side,
-    real,
-    series_array,
     small,
     tint,
 )
+from gammawall.scenarios.pages.numbers import format_level
+from gammawall.scenarios.record import real, series_array
 from gammawall.surfaces.units import USD_BN
 
 __all__ = [

@@ -16,22 +16,15 @@ import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.claims.amplification import curve_cases, curve_record
-from gammawall.scenarios.claims.judge import (
-    ERRORS,
-    IMPACTS,
-    VERDICTS,
-    Compute,
-    Judgement,
-    cases,
-    judge,
-    verdict_by_threshold,
-)
+from gammawall.scenarios.claims.judge import IMPACTS, Compute, Judgement, cases, judge, verdict_by_threshold
 from gammawall.scenarios.provenance import environment
-from gammawall.scenarios.runs.cell_store import CellStore, cell_key, record_digest, write_bytes
+from gammawall.scenarios.record import FORMAT, record_digest
+from gammawall.scenarios.runs.cell_store import CellStore, cell_key
+from gammawall.scenarios.runs.claim_test import ERRORS, VERDICTS
 from gammawall.scenarios.runs.export import csv_text
-from gammawall.scenarios.runs.results import FORMAT, REPORT, check_folder, to_json
 from gammawall.scenarios.spec.catalogue import library
 from gammawall.scenarios.spec.scenario import Scenario
+from gammawall.scenarios.whole_folders import REPORT, check_folder, to_json, write_bytes
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["Plan", "check_ledger_folder", "judge_all", "ledger_frame", "open_store", "plan", "save_ledger"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gammawall.scenarios.claims.judge import CONTRADICTED, ONLY_IF, SUPPORTED, UNDECIDABLE
 from gammawall.scenarios.pages.numbers import format_estimate
+from gammawall.scenarios.runs.claim_test import CONTRADICTED, ONLY_IF, SUPPORTED, UNDECIDABLE
 
 __all__ = [
     "MARKS",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gammawall.scenarios.cli.options import Json, Quiet, check_targets, write_json, write_report
+from gammawall.scenarios.cli.options import Json, Quiet, check_targets, write_json
 
 __all__ = ["calibrate_impact"]
 
@@ -34,15 +34,55 @@ def calibrate_impact(
     from gammawall.scenarios.calibration.file import read_history
     from gammawall.scenarios.calibration.record import calibration_record
     from gammawall.scenarios.calibration.report import calibration_report
-    from gammawall.scenarios.cli import terminal as console
-    from gammawall.scenarios.runs.results import REPORT, to_json
+    from gammawall.scenarios.whole_folders import REPORT, write_text
 
     if report is not None and not report.lower().endswith((".html", ".htm")):
         report = str(Path(report) / REPORT)
     check_targets(json, report)
     record = calibration_record(read_history(history), split)
     if report is not None:
-        write_report(report, calibration_report(record))
-    write_json(json, to_json(record))
+        write_text(report, calibration_report(record))
+    write_json(json, record)
     if json != "-" and not quiet:
-        console.print_calibration(record, None if report is None else Path(report))
+        _print_calibration(record, None if report is None else Path(report))
+
+
+def _print_calibration(record: dict[str, Any], report: Path | None) -> None:
+    """Impact by period, how it does out of sample, and where the report is."""
+    from rich.text import Text
+
+    from gammawall.scenarios.calibration.report import calibration_sentence, fit_of, interval_text
+    from gammawall.scenarios.cli.terminal import print_report, table, terminal
+
+    console = terminal()
+    console.print(Text(calibration_sentence(record), style="bold"))
+    console.print()
+    names = ("period", "days", "λ Laplace", "95 %", "λ Gaussian", "95 %", "λ with past vol", "left")
+    rows = table(*names)
+    for row in record["surviving_past_vol"]:
+        period = row["period"]
+        laplace, normal = fit_of(record, period), fit_of(record, period, "gaussian")
+        rows.add_row(
+            period,
+            f"{laplace['days']:,}",
+            f"{laplace['bp_per_usd_bn']:.1f}",
+            interval_text(laplace["bootstrap_interval"]),
+            f"{normal['bp_per_usd_bn']:.1f}",
+            interval_text(normal["bootstrap_interval"]),
+            f"{fit_of(record, period, past_vol=True)['bp_per_usd_bn']:.1f}",
+            f"{row['share']:.0%}",
+        )
+    console.print(rows)
+    console.print("λ in bp per USD bn")
+    console.print()
+    judged = record["out_of_sample"]
+    gains = {
+        "gamma over one vol for all": judged["gain_over_constant"],
+        "past vol over one vol for all": judged["gain_of_past_vol_over_constant"],
+        "gamma beside past vol": judged["gain_of_gamma_over_past_vol"],
+    }
+    console.print(f"out of sample, {judged['days']:,} days from {record['split']} on, log-likelihood:")
+    for name, gain in gains.items():
+        console.print(f"  {name}: {gain['nats']:+.1f} ± {gain['stderr']:.1f} nats".replace("-", "−"))
+    if report is not None:
+        print_report(console, report)

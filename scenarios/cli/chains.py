@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,6 @@ from gammawall.scenarios.cli.options import (
     Spot,
     check_targets,
     write_json,
-    write_report,
 )
 
 __all__ = ["Convention", "exposures", "surface"]
@@ -52,8 +51,7 @@ def exposures(
     Gamma, delta, vanna and charm under a convention of who is long; zero gamma, walls and maximum pain.
     """
     from gammawall.scenarios.chains.exposure_record import exposure_record
-    from gammawall.scenarios.cli import terminal as console
-    from gammawall.scenarios.runs.results import to_json
+    from gammawall.scenarios.whole_folders import write_text
     from gammawall.surfaces import SignedFlow, chain_terms, dealer_book, exposures, read_chain
 
     check_targets(json, report)
@@ -67,15 +65,15 @@ def exposures(
     if report is not None:
         from gammawall.scenarios.chains.exposures_report import exposures_report
 
-        write_report(report, exposures_report(quotes, book, exposed, record, terms))
+        write_text(report, exposures_report(quotes, book, exposed, record, terms))
     if levels is not None:
         from gammawall.scenarios.runs.export import level_rows, write_levels
 
         title = f"{Path(chain).name} {book.as_of:%Y-%m-%d %H:%M}"
         write_levels(level_rows(record), levels, title=title, pine=levels.endswith(".pine"))
-    write_json(json, to_json(record))
+    write_json(json, record)
     if "-" not in (json, levels) and not quiet:
-        console.print_exposures(record)
+        _print_exposures(record)
 
 
 def surface(
@@ -91,14 +89,72 @@ def surface(
     Both eSSVI and SVI slices. The report goes to runs/NAME-surface.html unless --report says otherwise.
     """
     from gammawall.scenarios.chains.surface_report import surface_report
-    from gammawall.scenarios.cli import terminal as console
-    from gammawall.scenarios.runs.results import to_json
+    from gammawall.scenarios.whole_folders import write_text
     from gammawall.surfaces import read_chain
 
     target = report or str(Path("runs") / f"{Path(chain).name.split('.')[0]}-surface.html")
     check_targets(json, target)
     record, page = surface_report(read_chain(chain, as_of=as_of, spot=spot))
-    write_report(target, page)
-    write_json(json, to_json(record))
+    write_text(target, page)
+    write_json(json, record)
     if json != "-" and not quiet:
-        console.print_surface(record, Path(target))
+        _print_surface(record, Path(target))
+
+
+def _print_exposures(record: dict[str, Any]) -> None:
+    """Totals and levels of a chain."""
+    from rich.text import Text
+
+    from gammawall.scenarios.cli.terminal import table, terminal
+    from gammawall.surfaces.units import USD_BN
+
+    console, totals = terminal(), record["totals"]
+    console.print(Text(f"spot {record['spot']:,.2f} at {record['as_of']}, convention {record['convention']}"))
+    rows = table("exposure", "USD bn")
+    labels = {
+        "gex_usd_per_1pct": "gamma, per 1 % move",
+        "gex_calls_usd_per_1pct": "  of it calls",
+        "gex_puts_usd_per_1pct": "  of it puts",
+        "gex_0dte_usd_per_1pct": "  of it expiring the same day",
+        "dex_usd": "delta",
+        "vex_usd_per_vol_point": "vanna, per vol point",
+        "cex_usd_per_day": "charm, per day",
+    }
+    for name, label in labels.items():
+        rows.add_row(label, f"{totals[name] / USD_BN:,.2f}")
+    console.print(rows)
+    crossings = ", ".join(f"{c:,.1f}" for c in record["zero_gamma"]) or "none within ±12 % of spot"
+    console.print(f"zero gamma: {crossings}")
+    for name in ("call_wall", "put_wall", "abs_gamma_strike"):
+        sure = record["confidence"][name]
+        text = "none" if sure is None else f"{record[name]:,.10g}"
+        if sure is not None and sure["runner_up"] is not None:
+            text += f" (runner-up {sure['runner_up']:,.10g}, {sure['confidence']:.0%} behind)"
+        console.print(f"{name.replace('_', ' ')}: {text}")
+    pain = record["max_pain"]
+    console.print(f"max pain of the first expiry: {'none' if pain is None else f'{pain:,.10g}'}")
+    for note in record["report"].get("notes", ()):
+        console.print(Text(f"note: {note}"))
+
+
+def _print_surface(record: dict[str, Any], report: Path) -> None:
+    """How well each model fits, whether it is free of arbitrage, and where the report is."""
+    from rich.text import Text
+
+    from gammawall.scenarios.cli.terminal import print_report, table, terminal
+
+    console = terminal()
+    console.print(Text(f"spot {record['spot']:,.2f} at {record['as_of']}"))
+    rows = table("model", "expiries", "median error", "largest", "arbitrage")
+    for name, model in record["models"].items():
+        errors = sorted(row["rmse_vol_points"] for row in model["by_expiry"] if not row["reason"])
+        found = sum(check["violations"] for check in model["audit"].values())
+        rows.add_row(
+            name,
+            str(len(errors)),
+            f"{errors[len(errors) // 2]:.3f} vol points",
+            f"{errors[-1]:.3f}",
+            "none" if model["arbitrage_free"] else f"{found:,} points",
+        )
+    console.print(rows)
+    print_report(console, report)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gammawall.scenarios.cli.interrupts import heed_interrupts
 from gammawall.scenarios.cli.options import Json, Quiet, check_targets, write_json
+
+if TYPE_CHECKING:
+    from gammawall.scenarios.claims.ledger import Plan
+    from gammawall.scenarios.runs.cell_store import CellStore
 
 __all__ = ["ledger"]
 
@@ -30,16 +35,14 @@ def ledger(
     Finished runs are kept in DIR/cells: a ledger that was stopped goes on where it was.
     """
     from gammawall.scenarios.claims.ledger import judge_all, open_store, plan, save_ledger
-    from gammawall.scenarios.cli import terminal as console
     from gammawall.scenarios.cli.progress import progress_bar
-    from gammawall.scenarios.runs.results import to_json
 
     check_targets(json)
     silent = quiet or json == "-"
     store = open_store(out)
     planned = plan(names or (), paths=paths)
     if not silent:
-        console.print_plan(planned, store)
+        _print_plan(planned, store)
     with progress_bar(not silent, "runs") as bar:
 
         def progress(done: int, total: int) -> None:
@@ -48,6 +51,45 @@ def ledger(
 
         record = judge_all(planned, store=store, progress=progress)
     page = save_ledger(record, out)
-    write_json(json, to_json(record))
+    write_json(json, record)
     if not silent:
-        console.print_ledger(record, page)
+        _print_ledger(record, page)
+
+
+def _print_plan(planned: Plan, store: CellStore) -> None:
+    """What a ledger is about to run, before it does."""
+    from gammawall.scenarios.cli.terminal import terminal
+
+    runs, kept = len(planned.runs) + len(planned.curve), planned.kept(store)
+    claims, done = len(planned.scenarios), f", {kept:,} of them done before" if kept else ""
+    terminal().print(
+        f"{claims:,} claim{'s' * (claims != 1)} in {planned.settings:,} settings: {runs:,} runs{done}; most "
+        "of the time is compilation, a few seconds for each new shape"
+    )
+
+
+def _print_ledger(record: dict[str, Any], page: Path) -> None:
+    """The verdicts, and where the page is."""
+    from rich.text import Text
+
+    from gammawall.scenarios.claims.words import (
+        condition_words,
+        effect_text,
+        headline,
+        number_words,
+        sign_sentence,
+    )
+    from gammawall.scenarios.cli.terminal import print_report, print_sentence, table, terminal
+
+    console = terminal()
+    print_sentence(console, headline(record), "bold")
+    print_sentence(console, sign_sentence(record))
+    console.print()
+    names = ("claim", "scenario", "verdict", "effect", "threshold", "hangs on")
+    rows = table(*names)
+    for claim in record["claims"]:
+        cells = (claim["id"], claim["scenario"], claim["verdict"], effect_text(claim, claim["rows"][0]))
+        bound = f"{claim['holds']} {number_words(claim, claim['threshold'])}"
+        rows.add_row(*map(Text, (*cells, bound, condition_words(claim, 1))))
+    console.print(rows)
+    print_report(console, page)

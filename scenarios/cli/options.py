@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +15,6 @@ __all__ = [
     "Spot",
     "check_targets",
     "write_json",
-    "write_report",
 ]
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
@@ -49,24 +47,16 @@ ScenarioName = Annotated[
 
 def check_targets(json: str | None, report: str | None = None) -> None:
     """Refuse files that cannot be written before any work is done."""
-    from gammawall.scenarios.runs.results import check_file
+    from gammawall.scenarios.whole_folders import check_file
 
     for target in (json if json != "-" else None, report):
         if target is not None:
             check_file(target)
 
 
-def write_report(target: str, page: str) -> None:
-    from gammawall.scenarios.runs.results import write_text
+def write_json(target: str | None, record: Any) -> None:
+    """Write a record where ``--json`` says, if it was given."""
+    from gammawall.scenarios import whole_folders
 
-    write_text(target, page)
-
-
-def write_json(target: str | None, text: str) -> None:
-    from gammawall.scenarios.runs.results import write_text
-
-    if target == "-":
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.flush()
-    elif target is not None:
-        write_text(target, text)
+    if target is not None:
+        whole_folders.write_json(target, record)

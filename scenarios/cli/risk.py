@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,12 +46,11 @@ def risk(
     bring the tail, the worst paths explained, and a stress ladder. Exits with 3, after
     writing, where some price left the grid.
     """
-    from gammawall.scenarios.cli import terminal as console
     from gammawall.scenarios.cli.progress import progress_bar
+    from gammawall.scenarios.cli.terminal import capped_sentence, folder_name
     from gammawall.scenarios.risk.portfolio_file import read_portfolio
     from gammawall.scenarios.risk.record import check_risk_folder, portfolio_risk, risk_record, save_risk
     from gammawall.scenarios.risk.report import risk_report
-    from gammawall.scenarios.runs.results import to_json
     from gammawall.scenarios.spec.load import load
 
     began = time.perf_counter()
@@ -60,7 +59,7 @@ def risk(
     held, name = read_portfolio(portfolio), Path(portfolio).stem
     more = [] if paths is None else [f"simulation.paths={paths}"]
     ready = load(scenario, chain=chain, settings=[*(settings or ()), *more])
-    default = Path("runs") / f"{console.folder_name(f'{name}-{ready.name}', chain)}-risk"
+    default = Path("runs") / f"{folder_name(f'{name}-{ready.name}', chain)}-risk"
     folder = check_risk_folder(out if out is not None else default)
     with progress_bar(not silent) as bar:
 
@@ -71,9 +70,48 @@ def risk(
         found = portfolio_risk(held, ready, levels=tuple(level or (0.95, 0.99)), progress=progress)
     record = risk_record(found, ready, name, began)
     page = save_risk(found, record, risk_report(record), folder)
-    write_json(json, to_json(record))
+    write_json(json, record)
     if not silent:
-        console.print_risk(record, page)
+        _print_risk(record, page)
     if record["status"]["capped"]:
-        typer.echo(f"gammawall: {console.capped_sentence(record)}", err=True)
+        typer.echo(f"gammawall: {capped_sentence(record)}", err=True)
         raise typer.Exit(3)
+
+
+def _print_risk(record: dict[str, Any], report: Path) -> None:
+    """What a portfolio can lose with and without feedback, who brings it, and where the report is."""
+    from rich.text import Text
+
+    from gammawall.scenarios.cli.terminal import print_report, print_sentence, table, terminal
+    from gammawall.scenarios.pages.numbers import format_estimate, format_gap, unbroken
+    from gammawall.scenarios.risk.figures import money_unit
+    from gammawall.scenarios.risk.report import level_name, risk_sentence
+
+    console, legs = terminal(), ("feedback", "no_feedback", "difference")
+    print_sentence(console, risk_sentence(record), "bold")
+    console.print()
+    scale, unit = money_unit([row[f"{leg}_usd"] for row in record["summary"] for leg in legs[:2]])
+    rows = table(f"measure, USD{unit}", "with feedback", "without", "difference")
+    for row in record["summary"]:
+        level = "" if row["level"] is None else f" {level_name(row['level'])}"
+        cells = [
+            format_gap(row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale)
+            if leg == "difference"
+            else format_estimate(row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale)
+            for leg in legs
+        ]
+        rows.add_row(f"{row['measure']}{level}", *map(unbroken, cells))
+    console.print(rows)
+    console.print()
+    largest = sorted(record["positions"], key=lambda r: abs(r["es_feedback_usd"]), reverse=True)[:5]
+    parts = table(f"largest parts of ES, USD{unit}", "with feedback", "without")
+    for row in largest:
+        cells = [
+            format_estimate(row[f"es_{leg}_usd"] / scale, row[f"es_{leg}_stderr_usd"] / scale)
+            for leg in legs[:2]
+        ]
+        parts.add_row(Text(row["label"]), *map(unbroken, cells))
+    console.print(parts)
+    for note in record["notes"]:
+        console.print(Text(f"note: {note}"))
+    print_report(console, report)

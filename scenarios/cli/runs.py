@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,10 @@ from gammawall.scenarios.cli.options import (
     check_targets,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from gammawall.scenarios.cli.doctor import Check
+    from gammawall.scenarios.runs.results import Result
 
 __all__ = ["doctor", "list_scenarios", "run", "show"]
 
@@ -67,17 +71,18 @@ def run(
     The same shocks are simulated with and without hedging. Exits with 3, after writing, where some price left
     the grid.
     """
-    from gammawall.scenarios.cli import terminal as console
     from gammawall.scenarios.cli.progress import progress_bar
+    from gammawall.scenarios.cli.terminal import capped_sentence, folder_name
     from gammawall.scenarios.runs.report import render_report
-    from gammawall.scenarios.runs.results import REPORT, check_folder, to_json
+    from gammawall.scenarios.runs.results import check_run_folder
     from gammawall.scenarios.runs.runner import run as run_scenario
     from gammawall.scenarios.spec.load import load
+    from gammawall.scenarios.whole_folders import REPORT
 
     check_targets(json)
     silent = quiet or json == "-"
     ready = load(scenario, chain=chain, settings=settings or ())
-    folder = check_folder(out if out is not None else Path("runs") / console.folder_name(ready.name, chain))
+    folder = check_run_folder(Path("runs") / folder_name(ready.name, chain) if out is None else out)
     with progress_bar(not silent) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -87,11 +92,11 @@ def run(
         result = run_scenario(ready, progress=progress, checkpoint=checkpoint)
     result.document["provenance"]["command"] = _command(scenario, chain, settings or ())
     result.save(folder, render_report(result))
-    write_json(json, to_json(result.document))
+    write_json(json, result.document)
     if not silent:
-        console.print_run(result, folder / REPORT)
+        _print_run(result, folder / REPORT)
     if result.document["status"]["capped"]:
-        typer.echo(f"gammawall: {console.capped_sentence(result.document)}", err=True)
+        typer.echo(f"gammawall: {capped_sentence(result.document)}", err=True)
         raise typer.Exit(3)
 
 
@@ -104,10 +109,72 @@ def _command(scenario: str, chain: str | None, settings: Sequence[str]) -> str:
 
 def doctor() -> None:
     """Check this installation."""
-    from gammawall.scenarios.cli import terminal as console
     from gammawall.scenarios.cli.doctor import examine
 
     checks = examine()
-    console.print_checks(checks)
+    _print_checks(checks)
     if not all(check.good for check in checks):
         raise typer.Exit(1)
+
+
+def _print_run(result: Result, report: Path) -> None:
+    """Answers, headline metrics, theory, and where the report is."""
+    from rich.text import Text
+
+    from gammawall.scenarios.cli.terminal import HEADLINES, print_report, print_sentence, table, terminal
+    from gammawall.scenarios.pages.numbers import format_estimate, format_exact, format_gap
+    from gammawall.scenarios.runs.answers import answers
+
+    console, document = terminal(), result.document
+    first, second = answers(document, result.series)
+    print_sentence(console, first.text, "bold")
+    if second is not None:
+        print_sentence(console, second.text)
+    console.print()
+    rows = table("metric", "hedged", "no hedging", "difference")
+    for name in HEADLINES:
+        m = result.metric(name)
+        rows.add_row(
+            name,
+            format_estimate(m["value"], m["stderr"], m["unit"]),
+            format_estimate(m["baseline"], m["baseline_stderr"], m["unit"]),
+            format_gap(m["difference"], m["difference_stderr"], m["unit"]),
+        )
+    console.print(rows)
+    console.print()
+    theory = table("closed form", "exact", "simulated", "z")
+    for row in document["theory"]:
+        z = "–" if row["z"] is None else f"{row['z']:+.1f}".replace("-", "−")
+        theory.add_row(
+            row["name"],
+            format_exact(row["closed_form"], row["stderr"]),
+            format_estimate(row["simulated"], row["stderr"]),
+            z,
+        )
+    console.print(theory)
+    console.print()
+    for note in document["resolved"]["notes"]:
+        console.print(Text(f"note: {note}"))
+    status, timing = document["status"], document["timing"]
+    if status["jump"]:
+        paths = document["resolved"]["simulation"]["paths"]
+        console.print(
+            f"jumps: on {status['paths_with_jump']:,} of {paths:,} paths no price near by cleared the market "
+            "and the price jumped to the next that did"
+        )
+    console.print(
+        f"{timing['table_s']:.1f} s tables, {timing['compile_s']:.1f} s compilation, {timing['run_s']:.1f} s "
+        f"simulation ({timing['path_steps_per_s'] / 1e6:.0f} million path-steps per second)"
+    )
+    print_report(console, report)
+
+
+def _print_checks(checks: Sequence[Check]) -> None:
+    """The lines of `doctor`."""
+    from rich.text import Text
+
+    from gammawall.scenarios.cli.terminal import terminal
+
+    console = terminal()
+    for check in checks:
+        console.print(Text(f"{'ok  ' if check.good else 'BAD '}{check.name}: {check.text}"))

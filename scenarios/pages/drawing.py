@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,10 +19,7 @@ __all__ = [
     "THEORY",
     "add_line",
     "blank_figure",
-    "format_level",
     "label_side",
-    "real",
-    "series_array",
     "small",
     "thinned",
     "time_axis",
@@ -41,30 +37,6 @@ SECOND = "#c2477f"
 
 _SESSION_MINUTES = 390.0
 _MOST_TIMES = 400
-
-
-def real(value: Any) -> float | None:
-    """``value`` as a float, or None where it is missing, not a number, NaN or infinite."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:  # a whole number beyond every float
-        return None
-
-
-def series_array(series: Mapping[str, Any], name: str, *, ndim: int = 1) -> np.ndarray:
-    """Array ``name`` of the series in float64; empty if absent, of another rank or nowhere finite."""
-    try:
-        array = np.asarray(series.get(name, ()), dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.empty((0,) * ndim)
-    return array if array.ndim == ndim and np.isfinite(array).any() else np.empty((0,) * ndim)
-
-
-def format_level(value: float) -> str:
-    """An index level as traders write it: 7,000 or 6,937.9."""
-    return f"{value:,.1f}".removesuffix(".0").replace("-", "−")
 
 
 def blank_figure(x_title: str, y_title: str) -> go.Figure:

@@ -6,18 +6,25 @@ import math
 import re
 from typing import Any
 
-from gammawall.scenarios.pages.drawing import real
+from gammawall.scenarios.record import real
 
 __all__ = [
+    "SIGNIFICANT_Z",
     "count_text",
     "format_estimate",
     "format_exact",
     "format_gap",
+    "format_level",
+    "is_clear",
     "leaf_text",
     "plain",
     "share_text",
     "unbroken",
 ]
+
+
+SIGNIFICANT_Z = 4.0
+"""Standard errors beyond which a difference is called an effect, and a simulation at odds with theory."""
 
 
 def format_estimate(value: Any, stderr: Any = None, unit: Any = "", *, signed: bool = False) -> str:
@@ -99,3 +106,15 @@ def leaf_text(value: Any) -> str:
 def unbroken(text: str) -> str:
     """The text with spaces that do not break inside its numbers: "26.1 % ± 0.1 %"."""
     return re.sub(r"(?<=[\d%±]) (?=[%±\d]|pp\b)", "\u00a0", text)
+
+
+def format_level(value: float) -> str:
+    """An index level as traders write it: 7,000 or 6,937.9."""
+    return f"{value:,.1f}".removesuffix(".0").replace("-", "−")
+
+
+def is_clear(difference: float | None, stderr: float | None) -> bool:
+    """True for a difference at least four standard errors from zero."""
+    if not difference or stderr is None:
+        return False
+    return abs(difference) >= SIGNIFICANT_Z * stderr

@@ -10,11 +10,17 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from gammawall.scenarios.pages import drawing
-from gammawall.scenarios.pages.drawing import format_level, real
-from gammawall.scenarios.pages.numbers import count_text, format_estimate, format_exact, format_gap, leaf_text
+from gammawall.scenarios.pages.numbers import (
+    count_text,
+    format_estimate,
+    format_exact,
+    format_gap,
+    format_level,
+    is_clear,
+    leaf_text,
+)
 from gammawall.scenarios.pages.offline import CONFIG, POLICY
-from gammawall.scenarios.record import leaves
-from gammawall.scenarios.runs.answers import is_clear
+from gammawall.scenarios.record import leaves, real
 
 __all__ = ["script_json", "template"]
 

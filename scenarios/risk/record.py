@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gammawall.scenarios.record import FORMAT
 from gammawall.scenarios.risk.portfolio_file import read_portfolio
-from gammawall.scenarios.runs.results import FORMAT, REPORT, check_folder, to_json, write_folder
 from gammawall.scenarios.runs.runner import provenance
 from gammawall.scenarios.spec.load import as_scenario
 from gammawall.scenarios.spec.scenario import Scenario
+from gammawall.scenarios.whole_folders import REPORT, check_folder, to_json, write_folder
 from gammawall.sim import Portfolio, PortfolioRisk, portfolio_pnl
 
 __all__ = ["check_risk_folder", "portfolio_risk", "risk_record", "save_risk"]

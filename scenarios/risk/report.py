@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from gammawall.scenarios.pages.numbers import format_estimate
+from gammawall.scenarios.pages.numbers import format_estimate, is_clear
 from gammawall.scenarios.pages.page import Page, Picture, Table, level_text, number_text
 from gammawall.scenarios.risk.figures import (
     MOST_BARS,
@@ -16,7 +16,6 @@ from gammawall.scenarios.risk.figures import (
     ladder_map,
     money_unit,
 )
-from gammawall.scenarios.runs.answers import is_clear
 
 __all__ = ["level_name", "money_text", "risk_report", "risk_sentence"]
 

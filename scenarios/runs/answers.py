@@ -8,14 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gammawall.scenarios.pages.drawing import format_level, real, series_array
-from gammawall.scenarios.pages.numbers import format_estimate, share_text
-from gammawall.scenarios.record import at, mapping, metric_entry
+from gammawall.scenarios.pages.numbers import format_estimate, format_level, is_clear, share_text
+from gammawall.scenarios.record import at, mapping, metric_entry, real, series_array
 
-__all__ = ["SIGNIFICANT_Z", "Verdict", "answers", "claim_answer", "is_clear", "metric_phrase", "verdict"]
-
-SIGNIFICANT_Z = 4.0
-"""Standard errors beyond which a difference is called an effect, and a simulation at odds with theory."""
+__all__ = ["Verdict", "answers", "claim_answer", "metric_phrase", "verdict"]
 
 _PHRASES = {
     "pin_probability": "the share of paths that close within ±{band} points of {strike}",
@@ -154,13 +150,6 @@ def _capped_share(document: Mapping[str, Any]) -> float:
     """Share of paths on which some step was capped: no difference smaller than it can be trusted."""
     paths = at(mapping(document.get("resolved")), "simulation", "paths")
     return (at(document, "status", "paths_capped") or 0.0) / paths if paths else 0.0
-
-
-def is_clear(difference: float | None, stderr: float | None) -> bool:
-    """True for a difference at least four standard errors from zero."""
-    if not difference or stderr is None:
-        return False
-    return abs(difference) >= SIGNIFICANT_Z * stderr
 
 
 def _difference_detail(difference: float, stderr: float, document: Mapping[str, Any]) -> str:

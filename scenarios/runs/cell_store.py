@@ -17,21 +17,18 @@ import numpy as np
 
 import gammawall.sim
 import gammawall.surfaces
-from gammawall.scenarios.runs.results import to_json
+from gammawall.scenarios.record import record_digest
 from gammawall.scenarios.runs.runner import run
 from gammawall.scenarios.spec.scenario import Scenario
-from gammawall.sim.files import write_whole
-from gammawall.surfaces.errors import InputError
+from gammawall.scenarios.whole_folders import to_json, write_bytes
 
 __all__ = [
     "CellStore",
     "Record",
     "cell_key",
     "code_versions",
-    "record_digest",
     "run_cell",
     "source_fingerprint",
-    "write_bytes",
 ]
 
 Record = dict[str, Any]
@@ -172,29 +169,9 @@ def source_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, also when the power fails or others write it at the same time.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; free some space or name another folder; "
-            "what is finished is kept"
-        ) from None
-
-
 def _numbers(scenario: Scenario) -> Record:
     """Every value that makes the result; the quotes themselves, not the name of their file."""
     numbers = {k: v for k, v in scenario.resolved().items() if k not in _WORDS}
     if scenario.chain_sha256 is not None:
         numbers["book"] = {**numbers["book"], "chain": scenario.chain_sha256}
     return json.loads(to_json(numbers))
-
-
-def record_digest(value: Any) -> str:
-    """SHA-256 of a record, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()

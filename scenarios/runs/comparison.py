@@ -11,11 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from gammawall.scenarios.pages.drawing import real
 from gammawall.scenarios.pages.numbers import format_estimate, format_gap, leaf_text
-from gammawall.scenarios.record import at, entries, leaves, mapping, metric_entry
+from gammawall.scenarios.record import at, entries, leaves, mapping, metric_entry, read_record, real
 from gammawall.scenarios.runs.answers import metric_phrase
-from gammawall.scenarios.runs.results import MOST_BYTES, Result, read_record
+from gammawall.scenarios.runs.results import MOST_BYTES, Result
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.limits import read_limited
 

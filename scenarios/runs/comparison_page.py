@@ -14,15 +14,14 @@ from gammawall.scenarios.pages.drawing import (
     SECOND,
     add_line,
     blank_figure,
-    series_array,
     thinned,
     time_axis,
     tint,
 )
-from gammawall.scenarios.pages.numbers import format_estimate, format_gap, leaf_text, unbroken
+from gammawall.scenarios.pages.numbers import SIGNIFICANT_Z, format_estimate, format_gap, leaf_text, unbroken
 from gammawall.scenarios.pages.page import Page, Picture, Table
-from gammawall.scenarios.record import mapping
-from gammawall.scenarios.runs.answers import SIGNIFICANT_Z, metric_phrase
+from gammawall.scenarios.record import mapping, series_array
+from gammawall.scenarios.runs.answers import metric_phrase
 from gammawall.scenarios.runs.comparison import Comparison
 
 __all__ = ["close_overlay", "compare_page", "fan_overlay", "vol_overlay"]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gammawall.scenarios.pages.drawing import real, series_array
-from gammawall.scenarios.record import at, entries, mapping
-from gammawall.scenarios.runs.results import Result, write_folder, write_text
+from gammawall.scenarios.record import at, entries, mapping, real, series_array
+from gammawall.scenarios.runs.results import Result
+from gammawall.scenarios.whole_folders import write_folder, write_text
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["csv_text", "export_run", "level_rows", "levels_text", "pine_text", "tables", "write_levels"]

@@ -15,13 +15,13 @@ from gammawall.scenarios.pages.drawing import (
     THEORY,
     add_line,
     blank_figure,
-    format_level,
-    series_array,
     small,
     thinned,
     time_axis,
     tint,
 )
+from gammawall.scenarios.pages.numbers import format_level
+from gammawall.scenarios.record import series_array
 
 __all__ = ["close_distribution", "hedge_flow", "path_fan", "realised_vol"]
 

@@ -10,13 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from gammawall.scenarios.chains.figures import exposure_marks, gex_profile
-from gammawall.scenarios.pages.drawing import format_level, real, series_array
-from gammawall.scenarios.pages.numbers import plain
+from gammawall.scenarios.pages.numbers import SIGNIFICANT_Z, format_level, plain
 from gammawall.scenarios.pages.templating import script_json, template
-from gammawall.scenarios.record import at, entries, mapping, metric_entry
+from gammawall.scenarios.record import at, entries, mapping, metric_entry, real, series_array
 from gammawall.scenarios.runs import figures
-from gammawall.scenarios.runs.answers import SIGNIFICANT_Z, answers, metric_phrase
-from gammawall.scenarios.runs.results import write_text
+from gammawall.scenarios.runs.answers import answers, metric_phrase
+from gammawall.scenarios.whole_folders import write_text
 
 __all__ = ["RunRecord", "render_report", "write_report"]
 

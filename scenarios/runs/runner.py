@@ -15,7 +15,9 @@ from scipy.special import ndtr
 
 from gammawall.scenarios.chains.exposure_record import exposure_record
 from gammawall.scenarios.provenance import environment
-from gammawall.scenarios.runs.results import FORMAT, Result, check_folder
+from gammawall.scenarios.record import FORMAT
+from gammawall.scenarios.runs.claim_test import Case, judged_row
+from gammawall.scenarios.runs.results import Result, check_run_folder
 from gammawall.scenarios.spec.load import as_scenario
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.sim import GBM, SimResult, simulate
@@ -49,7 +51,7 @@ def run(
     """
     began = time.perf_counter()
     if out is not None:
-        check_folder(out)
+        check_run_folder(out)
     scenario = as_scenario(scenario)
     found = simulate(
         scenario.experiment(),
@@ -84,9 +86,6 @@ def claim_record(scenario: Scenario, document: dict[str, Any]) -> dict[str, Any]
     claim = scenario.spec.claim
     if claim is None:
         return None
-    # It runs scenarios itself, and so comes after this module.
-    from gammawall.scenarios.claims.judge import Case, judged_row
-
     row = judged_row(Case("base", "as stated", scenario), document, claim)
     found = {"size": row["effect"], "stderr": row["stderr"], "outcome": row["outcome"]}
     return claim.model_dump(mode="json", exclude={"variant"}) | found

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from gammawall.scenarios.pages.drawing import BASELINE, HEDGED, blank_figure, tint
 from gammawall.scenarios.sweeps.finding import cell_text, headline_metric, metric_text, unit_of, value_label
-from gammawall.scenarios.sweeps.sweep import Sweep
+from gammawall.scenarios.sweeps.result import Sweep
 
 __all__ = ["lines", "map_of_two", "shown_metrics"]
 
@@ -61,7 +61,7 @@ def lines(sweep: Sweep, names: Sequence[str]) -> go.Figure | None:
     key, *others = sweep.grid
     if not names:
         return None
-    slices = _slices(sweep.frame, others)
+    slices = _slices(sweep.table, others)
     start = _start(sweep, slices)
     x = [value_label(v) if isinstance(v, str | bool) else v for v in slices[0][1][key]]
     figure = blank_figure(key, "")
@@ -106,7 +106,7 @@ def map_of_two(sweep: Sweep, names: Sequence[str]) -> go.Figure | None:
     if len(sweep.grid) < 2 or not names:
         return None
     (x, columns), (y, rows), *_ = sweep.grid.items()
-    slices = _slices(sweep.frame, list(sweep.grid)[2:])
+    slices = _slices(sweep.table, list(sweep.grid)[2:])
     start = _start(sweep, slices)
     choices = [(name, number) for name in names for number in ("value", "difference")]
     figure = blank_figure(x, y)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.pages.numbers import format_estimate, plain
-
-if TYPE_CHECKING:
-    from gammawall.scenarios.sweeps.sweep import Sweep
+from gammawall.scenarios.sweeps.result import Sweep
 
 __all__ = ["cell_text", "finding", "headline_metric", "metric_text", "unit_of", "value_label"]
 
@@ -27,7 +25,7 @@ def headline_metric(sweep: Sweep) -> str:
 
 def finding(sweep: Sweep) -> str:
     """How the headline metric moves over the grid: its ends along one key, its extremes over several."""
-    name, frame, grid = headline_metric(sweep), sweep.frame, list(sweep.grid)
+    name, frame, grid = headline_metric(sweep), sweep.table, list(sweep.grid)
     values, errors, baseline = (sweep.numbers(name, n) for n in ("value", "stderr", "baseline"))
     text = metric_text(name)
     if not np.isfinite(values).all():
@@ -63,7 +61,7 @@ def metric_text(name: str) -> str:
 
 
 def unit_of(sweep: Sweep, name: str) -> str:
-    return sweep.frame.attrs["units"][f"{name}.value"]
+    return sweep.table.attrs["units"][f"{name}.value"]
 
 
 def cell_text(grid: list[str], row: pd.Series) -> str:

@@ -17,7 +17,7 @@ from gammawall.scenarios.sweeps.finding import (
     unit_of,
     value_label,
 )
-from gammawall.scenarios.sweeps.sweep import Sweep
+from gammawall.scenarios.sweeps.result import Sweep
 
 __all__ = ["column_title", "estimate_text", "sweep_report"]
 
@@ -43,7 +43,7 @@ def sweep_report(sweep: Sweep) -> str:
             title = metric_text(name)
             pictures[name] = Picture(
                 title[0].upper() + title[1:],
-                f"{sweep.frame.attrs['descriptions'][name]}; error bars 95 %",
+                f"{sweep.table.attrs['descriptions'][name]}; error bars 95 %",
                 f"{title} along {keys[0]}",
                 lines(sweep, [name]),
                 height=290,
@@ -52,7 +52,7 @@ def sweep_report(sweep: Sweep) -> str:
         layout += [shown[i : i + 2] for i in range(0, len(shown), 2)]
     return Page(
         title=f"Sweep of {sweep.scenario.name}",
-        kicker=f"{len(sweep.frame):,} cells over {' × '.join(keys)}",
+        kicker=f"{len(sweep.table):,} cells over {' × '.join(keys)}",
         headline=_bound(finding(sweep)),
         tiles=_tiles(sweep),
         pictures=pictures,
@@ -64,7 +64,7 @@ def sweep_report(sweep: Sweep) -> str:
 
 def estimate_text(sweep: Sweep, row: int, name: str, leg: str = "") -> str:
     """A metric of a cell with its standard error; ``leg`` is "", "baseline" or "difference"."""
-    cell = sweep.frame.iloc[row]
+    cell = sweep.table.iloc[row]
     value, error = (leg, f"{leg}_stderr") if leg else ("value", "stderr")
     return format_estimate(
         cell[f"{name}.{value}"], cell[f"{name}.{error}"], unit_of(sweep, name), signed=leg == "difference"
@@ -98,7 +98,7 @@ def _map(sweep: Sweep, names: list[str]) -> Picture:
 
 
 def _tiles(sweep: Sweep) -> list[tuple[str, str, str]]:
-    name, frame, grid = headline_metric(sweep), sweep.frame, list(sweep.grid)
+    name, frame, grid = headline_metric(sweep), sweep.table, list(sweep.grid)
     values, gaps = sweep.numbers(name), np.abs(sweep.numbers(name, "difference"))
     text = metric_text(name)
     if not np.isfinite(values).all():
@@ -119,15 +119,15 @@ def _table(sweep: Sweep, names: list[str]) -> Table:
     keys = list(sweep.grid)
     columns = ["cell", *(c for name in names for c in (column_title(sweep, name), "no hedging"))]
     rows = []
-    for i in range(min(len(sweep.frame), _MOST_ROWS)):
-        where = ", ".join(value_label(sweep.frame[key].iloc[i]) for key in keys)
+    for i in range(min(len(sweep.table), _MOST_ROWS)):
+        where = ", ".join(value_label(sweep.table[key].iloc[i]) for key in keys)
         rows.append(
             [
                 where.replace(" ", "\u00a0"),
                 *(estimate_text(sweep, i, n, leg) for n in names for leg in ("", "baseline")),
             ]
         )
-    left = len(sweep.frame) - len(rows)
+    left = len(sweep.table) - len(rows)
     note = f"Cells are named by {', '.join(keys)}. Errors are one standard error. "
     note += "Every metric of every cell is in cells.parquet."
     if left:

@@ -3,96 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.provenance import environment
-from gammawall.scenarios.runs.cell_store import CellStore, Record, run_cell, write_bytes
-from gammawall.scenarios.runs.results import FORMAT, REPORT, check_file, to_json
+from gammawall.scenarios.runs.cell_store import CellStore, Record, run_cell
 from gammawall.scenarios.spec.build import build
 from gammawall.scenarios.spec.load import as_scenario
 from gammawall.scenarios.spec.scenario import Scenario
+from gammawall.scenarios.sweeps.folder import CELLS, check_sweep_folder
 from gammawall.scenarios.sweeps.grid import Cell, Grid, check_cells, check_grid, value_text
+from gammawall.scenarios.sweeps.result import NUMBERS, Sweep
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["NUMBERS", "Sweep", "sweep"]
-
-NUMBERS = ("value", "stderr", "baseline", "baseline_stderr", "difference", "difference_stderr")
-_CELLS, _TABLE, _DOCUMENT = "cells", "cells.parquet", "sweep.json"
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What a sweep found."""
-
-    scenario: Scenario
-    """the base, from which each cell differs by the swept keys"""
-    grid: Grid
-    frame: pd.DataFrame
-    """one row per cell, the last key of the grid running fastest: the swept keys; ``cell``, its key; for
-    every metric ``NAME.value``, ``.stderr``, ``.baseline``, ``.baseline_stderr``, ``.difference`` and
-    ``.difference_stderr``; ``status.…``; what it was made with. ``attrs`` holds units and descriptions."""
-    counts: dict[str, int]
-    """cells in all, found (on disk), run, and redone (run because their file was damaged)"""
-
-    @property
-    def capped(self) -> int:
-        """Cells in which some price left the grid."""
-        return int(np.count_nonzero(self.frame["status.paths_capped"]))
-
-    def numbers(self, metric: str, number: str = "value") -> np.ndarray:
-        """One of `NUMBERS` of a metric in every cell, [cells]."""
-        return self.frame[f"{metric}.{number}"].to_numpy(float)
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The record that ``--json`` prints."""
-        from gammawall.scenarios.sweeps.finding import finding
-
-        attributes: dict[str, Any] = {str(k): v for k, v in self.frame.attrs.items()}
-        this: Any = self  # the checker takes the two names of this module for two classes
-        return {
-            "format": FORMAT,
-            "scenario": self.scenario.name,
-            "finding": finding(this),
-            "grid": self.grid,
-            "counts": self.counts,
-            "base": self.scenario.resolved() | {"notes": list(self.scenario.notes)},
-            "provenance": environment() | {"chain_sha256": self.scenario.chain_sha256},
-            **attributes,
-            "cells": self.frame.to_dict("records"),
-        }
-
-    def parquet(self) -> bytes:
-        """The frame as Parquet: byte for byte the same for the same cells."""
-        buffer = io.BytesIO()
-        self.frame.to_parquet(buffer, engine="pyarrow", index=False)
-        return buffer.getvalue()
-
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write cells.parquet, sweep.json and report.html into a folder.
-
-        Raises:
-            InputError: it holds something else, or cannot be written.
-        """
-        from gammawall.scenarios.sweeps.report import sweep_report
-
-        target, this = _check_folder(folder), cast(Any, self)
-        contents = {
-            _TABLE: self.parquet(),
-            _DOCUMENT: to_json(self.document).encode(),
-            REPORT: sweep_report(this).encode(),
-        }
-        for name, content in contents.items():
-            write_bytes(target / name, content)
-        return target
+__all__ = ["sweep"]
 
 
 def sweep(
@@ -130,10 +58,10 @@ def sweep(
     lists = check_grid(grid)
     scenario = as_scenario(scenario)
     cells = check_cells(scenario, lists)
-    folder = None if out is None else _check_folder(out)
-    store = CellStore(None if folder is None else folder / _CELLS)
+    folder = None if out is None else check_sweep_folder(out)
+    store = CellStore(None if folder is None else folder / CELLS)
     if fresh and folder is not None:
-        for old in (folder / _CELLS).glob("*.json"):
+        for old in (folder / CELLS).glob("*.json"):
             old.unlink()
     kept = ((i, store.load(build(cell.spec))) for i, cell in enumerate(cells))
     records = {i: record for i, record in kept if record is not None}
@@ -160,7 +88,10 @@ def sweep(
     in_order = [records[i] for i in range(len(cells))]
     result = Sweep(scenario, lists, _frame(scenario, lists, cells, in_order), counts)
     if folder is not None:
-        result.save(folder)
+        # The page needs plotly, which a sweep in memory does not.
+        from gammawall.scenarios.sweeps.record import save_sweep
+
+        save_sweep(result, folder)
     return result
 
 
@@ -200,17 +131,3 @@ def _column(values: list[Any]) -> list[Any]:
     if kinds <= {int, float}:
         return [float(value) for value in values]
     return [value if isinstance(value, str) else value_text(value) for value in values]
-
-
-def _check_folder(folder: str | os.PathLike[str]) -> Path:
-    """The absolute path of a folder that a sweep may be written to, or go on in."""
-    if not os.fspath(folder):
-        raise InputError("the output folder has no name: give one, such as --out runs/mine-sweep")
-    target = check_file(Path(folder) / _TABLE).parent
-    if target.is_dir():
-        ours = {_CELLS, _TABLE, _DOCUMENT, REPORT}
-        # What an interrupted write left is hidden, and nobody's.
-        others = sorted(e.name for e in target.iterdir() if e.name not in ours and e.name[0] != ".")
-        if others:
-            raise InputError(f"{target} holds something else ({others[0]}): name another folder with --out")
-    return target

@@ -36,8 +36,9 @@ from gammawall.scenarios.runs import cell_store as cells  # noqa: E402
 from gammawall.scenarios.runs.comparison import compare  # noqa: E402
 from gammawall.scenarios.runs.comparison_page import compare_page  # noqa: E402
 from gammawall.scenarios.runs.export import csv_text, tables  # noqa: E402
-from gammawall.scenarios.runs.results import Result, to_json  # noqa: E402
+from gammawall.scenarios.runs.results import Result  # noqa: E402
 from gammawall.scenarios.spec.catalogue import library  # noqa: E402
+from gammawall.scenarios.whole_folders import to_json  # noqa: E402
 from gammawall.sim.engine.checkpoint import Checkpoint  # noqa: E402
 from gammawall.surfaces.chains.read import read_chain  # noqa: E402
 from gammawall.surfaces.errors import InputError  # noqa: E402

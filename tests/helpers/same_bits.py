@@ -46,7 +46,7 @@ def measured() -> Iterator[tuple[str, Any]]:
         yield f"scenario {name}", {key: document[key] for key in ("metrics", "theory", "status")}
     for name, grid in SWEEPS.items():
         base = scenarios.load(name, simulation__paths=8192)
-        frame = scenarios.sweep(base, grid).frame
+        frame = scenarios.sweep(base, grid).frame()
         yield f"sweep {name}", frame[[c for c in frame if "." in c]].to_dict("list")
     found = scenarios.portfolio_risk(PORTFOLIO, scenarios.load("pin-7000", simulation__paths=16_384))
     yield (

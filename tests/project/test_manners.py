@@ -23,9 +23,9 @@ import pytest
 from jax import export
 
 from gammawall import scenarios, sim, surfaces
+from gammawall.scenarios.record import FORMAT
 from gammawall.scenarios.runs.comparison import read_result
 from gammawall.scenarios.runs.export import tables
-from gammawall.scenarios.runs.results import FORMAT
 from tests.helpers.sim_runs import (
     BLOCK,
     CLOSE,

@@ -14,14 +14,8 @@ import pytest
 
 from gammawall import scenarios
 from gammawall.scenarios.claims import judge as claims
-from gammawall.scenarios.claims.judge import (
-    CONTRADICTED,
-    ONLY_IF,
-    SUPPORTED,
-    UNDECIDABLE,
-    effect,
-    judge,
-)
+from gammawall.scenarios.claims.judge import judge
+from gammawall.scenarios.runs.claim_test import CONTRADICTED, ONLY_IF, SUPPORTED, UNDECIDABLE, effect
 from gammawall.scenarios.runs.runner import provenance, run
 from gammawall.scenarios.spec.load import vary
 from gammawall.surfaces.dealers.exposures import gex_at

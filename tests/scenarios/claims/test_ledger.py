@@ -21,8 +21,8 @@ from gammawall.scenarios.claims.report import ledger_report
 from gammawall.scenarios.cli import main as cli
 from gammawall.scenarios.runs import cell_store as cells
 from gammawall.scenarios.runs.cell_store import CellStore, cell_key
-from gammawall.scenarios.runs.results import to_json
 from gammawall.scenarios.spec.scenario import Scenario
+from gammawall.scenarios.whole_folders import to_json
 from gammawall.sim.sampling.schedule import make_schedule
 from gammawall.surfaces.errors import InputError
 from tests.helpers.scenario_files import CLAIM, SCENARIO, write

@@ -10,7 +10,8 @@ import pytest
 
 from gammawall.scenarios import load
 from gammawall.scenarios.runs import cell_store as cells
-from gammawall.scenarios.runs.cell_store import CellStore, cell_key, write_bytes
+from gammawall.scenarios.runs.cell_store import CellStore, cell_key
+from gammawall.scenarios.whole_folders import write_bytes
 from gammawall.surfaces.errors import InputError
 from tests.helpers.scenario_files import SCENARIO, write
 

@@ -14,7 +14,8 @@ import pytest
 from gammawall.scenarios.pages.drawing import BASELINE, HEDGED, SECOND
 from gammawall.scenarios.runs.comparison import compare
 from gammawall.scenarios.runs.comparison_page import close_overlay, compare_page, fan_overlay, vol_overlay
-from gammawall.scenarios.runs.results import Result, to_json
+from gammawall.scenarios.runs.results import Result
+from gammawall.scenarios.whole_folders import to_json
 from gammawall.surfaces.errors import InputError
 from tests.helpers.report_fixture import make_run
 

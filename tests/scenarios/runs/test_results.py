@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from gammawall.scenarios.cli.terminal import folder_name
+from gammawall.scenarios.record import FORMAT
 from gammawall.scenarios.runs.comparison import compare, read_result
-from gammawall.scenarios.runs.results import FORMAT, Result, check_file, check_folder, to_json, write_text
+from gammawall.scenarios.runs.results import Result, check_run_folder
+from gammawall.scenarios.whole_folders import check_file, to_json, write_text
 from gammawall.surfaces.errors import InputError
 
 OURS = {"report.html", "result.json", "series.npz"}
@@ -88,7 +90,7 @@ def test_nothing_else_is_ever_replaced(tmp_path, monkeypatch):
     os.name != "posix" or not Path("/proc").exists(), reason="needs a folder nobody can write"
 )
 def test_what_cannot_be_written_is_refused_before_the_work():
-    for check, path in ((check_folder, "/proc/nowhere/run"), (check_file, "/proc/nowhere/run.json")):
+    for check, path in ((check_run_folder, "/proc/nowhere/run"), (check_file, "/proc/nowhere/run.json")):
         with pytest.raises(InputError, match="cannot write /proc/nowhere"):
             check(path)
 
@@ -128,7 +130,7 @@ def test_a_swap_that_fails_puts_the_earlier_result_back(tmp_path, monkeypatch, f
 KILLED = """
 import os, signal, sys
 import numpy as np
-from gammawall.scenarios.runs.results import Result
+from gammawall.scenarios.runs.results import Result, check_run_folder
 
 folder, module, name, call = sys.argv[1], {"np": np, "os": os}[sys.argv[2]], sys.argv[3], int(sys.argv[4])
 Result({"value": 1}, {"x": np.zeros(2)}).save(folder)
@@ -248,7 +250,7 @@ def test_a_device_is_written_to_and_not_replaced():
 )
 def test_a_name_stays_inside_its_folder(tmp_path, name):
     runs = tmp_path / "runs"
-    folder = check_folder(runs / folder_name(name))
+    folder = check_run_folder(runs / folder_name(name))
     assert folder.parent == runs.resolve()
     assert not folder.name.startswith(".")
     assert len(folder.name) <= 100

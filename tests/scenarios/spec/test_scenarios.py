@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from gammawall import scenarios
-from gammawall.scenarios.pages.numbers import format_estimate, format_exact
-from gammawall.scenarios.runs.answers import SIGNIFICANT_Z, verdict
+from gammawall.scenarios.pages.numbers import SIGNIFICANT_Z, format_estimate, format_exact
+from gammawall.scenarios.runs.answers import verdict
 from gammawall.surfaces.dealers.exposures import gex_at
 from gammawall.surfaces.errors import InputError
 from tests.helpers.scenario_files import BAD_VALUES, SCENARIO, changed, write
@@ -352,7 +352,7 @@ def test_provenance_is_complete(pin):
 
 
 def test_names_with_markup_stay_text(pin, capsys, monkeypatch):
-    from gammawall.scenarios.cli import terminal as console
+    from gammawall.scenarios.cli import runs
     from gammawall.scenarios.runs.report import render_report
 
     name = "[red]x[/] <script>alert(1)</script>"
@@ -361,7 +361,7 @@ def test_names_with_markup_stay_text(pin, capsys, monkeypatch):
     document["claim"] = document["claim"] | {"text": name}
     page = render_report(dataclasses.replace(pin, document=document))
     assert "<script>alert(1)" not in page
-    console.print_run(dataclasses.replace(pin, document=document), Path("/tmp/[b]/r.html"))
+    runs._print_run(dataclasses.replace(pin, document=document), Path("/tmp/[b]/r.html"))
     printed = capsys.readouterr().out
     assert f"note: {name}" in printed
     assert f"“{name}”, holds in this one run" in printed

@@ -17,12 +17,14 @@ import pandas as pd
 import pytest
 
 from gammawall.scenarios import load, run, sweep
-from gammawall.scenarios.runs.results import FORMAT
+from gammawall.scenarios.record import FORMAT
 from gammawall.scenarios.sweeps import sweep as sweeps
 from gammawall.scenarios.sweeps.figures import lines, map_of_two, shown_metrics
 from gammawall.scenarios.sweeps.finding import finding
 from gammawall.scenarios.sweeps.grid import check_grid, parse_grid
+from gammawall.scenarios.sweeps.record import sweep_parquet
 from gammawall.scenarios.sweeps.report import sweep_report
+from gammawall.scenarios.sweeps.result import NUMBERS
 from gammawall.surfaces.errors import InputError
 from tests.helpers.scenario_files import write
 
@@ -170,12 +172,12 @@ def test_bad_grids_from_python(grid, sentence):
 
 def test_rows_are_runs_in_the_order_of_the_grid(whole, tmp_path):
     found, _ = whole
-    frame = found.frame
+    frame = found.frame()
     assert frame["impact.bp_per_usd_bn"].tolist() == [0, 0, 3, 3, 6, 6]
     assert frame["hedging.fraction"].tolist() == [0.5, 1, 0.5, 1, 0.5, 1]
     alone = run(load(write(tmp_path), impact__bp_per_usd_bn=6.0, hedging__fraction=0.5))
     for metric in alone.document["metrics"]:
-        for number in sweeps.NUMBERS:
+        for number in NUMBERS:
             assert frame[f"{metric['name']}.{number}"][4] == metric[number]
             assert frame.attrs["units"][f"{metric['name']}.{number}"] == metric["unit"]
     assert frame["seed"].tolist() == [0] * 6
@@ -186,17 +188,17 @@ def test_rows_are_runs_in_the_order_of_the_grid(whole, tmp_path):
 def test_parquet_reads_back_with_units(whole):
     found, folder = whole
     read = pd.read_parquet(folder / "cells.parquet")
-    pd.testing.assert_frame_equal(read, found.frame, check_dtype=True)
+    pd.testing.assert_frame_equal(read, found.frame(), check_dtype=True)
     assert read.attrs["units"]["realised_vol_pct.value"] == "% per year"
     assert read.attrs["scenario"] == "small"
 
 
 def test_mixed_and_text_values_become_one_type_of_column(tmp_path, monkeypatch):
     found = sweep(write(tmp_path), {"dynamics.drift": ["martingale", 5], "simulation.seed": [1, 2]})
-    assert found.frame["dynamics.drift"].tolist() == ["martingale", "martingale", "5", "5"]
-    assert found.frame["seed"].tolist() == found.frame["simulation.seed"].tolist() == [1, 2, 1, 2]
-    read = pd.read_parquet(io.BytesIO(found.parquet()))
-    pd.testing.assert_frame_equal(read, found.frame)
+    assert found.frame()["dynamics.drift"].tolist() == ["martingale", "martingale", "5", "5"]
+    assert found.frame()["seed"].tolist() == found.frame()["simulation.seed"].tolist() == [1, 2, 1, 2]
+    read = pd.read_parquet(io.BytesIO(sweep_parquet(found)))
+    pd.testing.assert_frame_equal(read, found.frame())
     # A key of text still has a picture, on an axis of names.
     figure = lines(found, ["pin_probability"])
     assert figure is not None
@@ -221,7 +223,7 @@ def test_a_stopped_sweep_goes_on_and_ends_the_same(whole, tmp_path):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["cells"]
     rest = sweep(write(tmp_path), GRID, tmp_path / "out")
     assert rest.counts == {"cells": 6, "found": 4, "run": 2, "redone": 0}
-    assert (tmp_path / "out" / "cells.parquet").read_bytes() == whole[0].parquet()
+    assert (tmp_path / "out" / "cells.parquet").read_bytes() == sweep_parquet(whole[0])
 
 
 def test_damaged_and_missing_cells_alone_are_run_again(whole, tmp_path):
@@ -232,7 +234,7 @@ def test_damaged_and_missing_cells_alone_are_run_again(whole, tmp_path):
     cells[3].unlink()
     again = sweep(write(tmp_path), GRID, tmp_path / "out")
     assert again.counts == {"cells": 6, "found": 3, "run": 3, "redone": 2}
-    assert (tmp_path / "out" / "cells.parquet").read_bytes() == whole[0].parquet()
+    assert (tmp_path / "out" / "cells.parquet").read_bytes() == sweep_parquet(whole[0])
 
 
 @pytest.mark.usefixtures("no_runs")
@@ -242,7 +244,8 @@ def test_a_smaller_grid_is_all_there(whole, tmp_path):
     part = sweep(found.scenario, {"impact.bp_per_usd_bn": [6.0, 3.0], "hedging.fraction": [1]}, folder)
     assert part.counts == {"cells": 2, "found": 2, "run": 0, "redone": 0}
     assert (
-        part.frame["pin_probability.value"].tolist() == found.frame["pin_probability.value"][[5, 3]].tolist()
+        part.frame()["pin_probability.value"].tolist()
+        == found.frame()["pin_probability.value"][[5, 3]].tolist()
     )
 
 
@@ -272,7 +275,7 @@ def test_after_kill_9_only_the_missing_cells_are_run(whole, tmp_path):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     rest = sweep(path, GRID, tmp_path / "out")
     assert rest.counts == {"cells": 6, "found": 4, "run": 2, "redone": 0}
-    assert (tmp_path / "out" / "cells.parquet").read_bytes() == whole[0].parquet()
+    assert (tmp_path / "out" / "cells.parquet").read_bytes() == sweep_parquet(whole[0])
 
 
 # --- what it says ------------------------------------------------------------------------------------------
@@ -286,8 +289,8 @@ def told(whole, values, stderr=0.001, key="impact.bp_per_usd_bn"):
         frame[f"pin_probability.{name}"] = np.array(column, float)
     for name in ("stderr", "baseline_stderr"):
         frame[f"pin_probability.{name}"] = stderr
-    frame.attrs = whole[0].frame.attrs
-    return finding(dataclasses.replace(whole[0], grid={key: list(range(count))}, frame=frame))
+    frame.attrs = whole[0].frame().attrs
+    return finding(dataclasses.replace(whole[0], grid={key: list(range(count))}, table=frame))
 
 
 def test_the_finding_is_made_of_the_numbers(whole):
@@ -308,7 +311,7 @@ def test_pictures_show_the_frame(whole):
     assert names[0] == "pin_probability"
     figure = map_of_two(found, names)
     assert figure is not None
-    values = found.frame.pivot(
+    values = found.frame().pivot(
         index="hedging.fraction", columns="impact.bp_per_usd_bn", values="pin_probability.value"
     )
     np.testing.assert_allclose(np.array(figure.data[0].z, float), values.to_numpy(), rtol=1e-5)
@@ -319,7 +322,7 @@ def test_pictures_show_the_frame(whole):
     steps = drawn.layout.sliders[0].steps
     assert [step.label for step in steps] == ["0.5", "1"]
     for step, fraction in zip(steps, (0.5, 1.0), strict=True):
-        rows = found.frame[found.frame["hedging.fraction"] == fraction]
+        rows = found.frame()[found.frame()["hedging.fraction"] == fraction]
         # Trace 0 is the baseline of the first metric, trace 1 its hedged leg.
         np.testing.assert_allclose(step.args[0]["y"][0], rows["pin_probability.baseline"], rtol=1e-5)
         np.testing.assert_allclose(step.args[0]["y"][1], rows["pin_probability.value"], rtol=1e-5)
