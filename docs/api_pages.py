@@ -43,7 +43,8 @@ quotes = pd.MultiIndex.from_product(
 ).to_frame(index=False)
 years = quotes["expiry"].map({"2026-01-28": 1 / 252, "2026-02-20": 17 / 252})
 fair = surfaces.black_price(7000.0, quotes["strike"], years, 0.12, is_call=quotes["is_call"])
-quotes = quotes.assign(root="SPXW", bid=np.maximum(fair - 0.1, 0.0), ask=fair + 0.1, open_interest=500)
+quotes = quotes.assign(root="SPXW", bid=np.maximum(fair - 0.1, 0.0), ask=fair + 0.1)
+quotes["open_interest"] = np.where(quotes["is_call"], 900, 500)
 chain = surfaces.read_chain(quotes, spot=7000.0, as_of="2026-01-28T09:30")
 """
 """What the examples of the docstrings may use; shown on every page, run by the tests."""

@@ -29,7 +29,12 @@ __all__ = [
 
 
 def log_wall(contracts: Any, spot: float, bp_per_usd_bn: float, multiplier: float = MULTIPLIER) -> Any:
-    """A = λ S_ref m n: log price move when the hedge of `contracts` goes from nothing to full delta."""
+    """A = λ S_ref m n: log price move when the hedge of `contracts` goes from nothing to full delta.
+
+    Example:
+        >>> print(f"{sim.theory.log_wall(20_000, 7000.0, 3.0):.4f}")  # at most 0.42 % of price
+        0.0042
+    """
     return bp_per_usd_bn * BP_PER_USD_BN * spot * multiplier * np.asarray(contracts, float)
 
 
@@ -62,6 +67,12 @@ def pin_mass(
 
     Raises:
         InputError: a negative wall (the map folds and the law is not a push-forward), or total_vol ≤ 0.
+
+    Example:
+        >>> wall = sim.theory.log_wall(20_000, 7000.0, 3.0)
+        >>> mass = sim.theory.pin_mass(0.0, wall, total_vol=0.12 / np.sqrt(252))  # logs relative to spot
+        >>> print(mass.round(4))
+        [0.2188]
     """
     k, a = np.broadcast_arrays(np.atleast_1d(np.asarray(log_strike, float)), np.asarray(wall, float))
     if not (np.isfinite(total_vol) and total_vol > 0.0):
@@ -87,6 +98,10 @@ def charm_only_pin_probability(alpha: Any, z0: Any = 0.0) -> Any:
         z0: ln(S_0/K)/(σ√T).
 
     Source: Avellaneda and Lipkin (2003), A market-induced mechanism for stock pinning.
+
+    Example:
+        >>> print(sim.theory.charm_only_pin_probability([0.5, 1.0, 2.0]).round(4))
+        [0.1808 0.329  0.5497]
     """
     return -np.expm1(-np.asarray(alpha, float) / np.sqrt(2.0 * np.pi) * np.exp(-0.5 * np.square(z0)))
 
@@ -95,6 +110,10 @@ def effective_vol(vol: Any, feedback: Any) -> Any:
     """σ/(1 + g): the vol of a price whose hedgers have feedback g = λ S_ref S Σ n m Γ > −1.
 
     Source: Frey and Stremme (1997), Market volatility and feedback effects from dynamic hedging.
+
+    Example:
+        >>> print(sim.theory.effective_vol(0.12, [-0.5, 0.0, 0.5]).round(3))  # short gamma, none, long gamma
+        [0.24 0.12 0.08]
     """
     g = np.asarray(feedback, float)
     if (g <= -1.0).any():
@@ -106,6 +125,10 @@ def lag_one_variance(feedback: Any, rebalances: int) -> Any:
     """Var(x_T)/(σ²T) when hedgers trade one step late on constant feedback g: r_k = ε_k − g r_{k−1}.
 
     With a = −g:  (1−a)⁻² N⁻¹ [N − 2a(1−a^N)/(1−a) + a²(1−a^{2N})/(1−a²)]  →  1/(1+g)².
+
+    Example:
+        >>> print([round(float(sim.theory.lag_one_variance(-0.5, n)), 3) for n in (1, 7, 390)])
+        [1.0, 3.057, 3.983]
     """
     a, n = -np.asarray(feedback, float), rebalances
     if (np.abs(a) >= 1.0).any():
@@ -116,7 +139,12 @@ def lag_one_variance(feedback: Any, rebalances: int) -> Any:
 
 
 def lag_one_realised_variance(feedback: Any) -> Any:
-    """Realised variance over σ² of the same process in its steady state: 1/(1 − g²), above 1 if g ≠ 0."""
+    """Realised variance over σ² of the same process in its steady state: 1/(1 − g²), above 1 if g ≠ 0.
+
+    Example:
+        >>> print(sim.theory.lag_one_realised_variance([-0.5, 0.5]).round(3))  # higher whatever the sign
+        [1.333 1.333]
+    """
     g = np.asarray(feedback, float)
     if (np.abs(g) >= 1.0).any():
         raise InputError("feedback must lie within (−1, 1): one-step-late hedging diverges outside")
@@ -130,6 +158,10 @@ def transient_variance(gamma: Any, permanent: Any, transient: Any, decay: Any, y
         T/a² − (2c/a)(1 − e^{−ρ'T})/ρ' + c²(1 − e^{−2ρ'T})/(2ρ')
 
     Source: Obizhaeva and Wang (2013) impact; the variance follows from the linear equation it leaves.
+
+    Example:
+        >>> print(sim.theory.transient_variance(np.array([1.0, -1.0]), 0.1, 0.4, decay=5.0).round(4))
+        [0.7173 1.4979]
     """
     a, b = _transient_factors(gamma, permanent, transient)
     rate, c = a * decay / b, 1.0 / a - 1.0 / b
@@ -139,7 +171,12 @@ def transient_variance(gamma: Any, permanent: Any, transient: Any, decay: Any, y
 
 
 def transient_realised_variance(gamma: Any, permanent: Any, transient: Any) -> Any:
-    """Fine realised variance over σ²T of the same process: 1/b²."""
+    """Fine realised variance over σ²T of the same process: 1/b².
+
+    Example:
+        >>> print(sim.theory.transient_realised_variance([1.0, -1.0], permanent=0.1, transient=0.4).round(4))
+        [0.4444 4.    ]
+    """
     _, b = _transient_factors(gamma, permanent, transient)
     return 1.0 / b**2
 
@@ -158,6 +195,11 @@ def fold_time(wall: Any, vol: Any) -> Any:
     Args:
         wall: A, log move (its sign does not matter).
         vol: the hedger's σ, annual decimal.
+
+    Example:
+        >>> wall = sim.theory.log_wall(-20_000, 7000.0, 3.0)
+        >>> print(f"{sim.theory.fold_time(wall, 0.12) * 252 * 390:.1f}")  # minutes before the close
+        19.2
     """
     return np.square(np.asarray(wall, float)) / (2.0 * np.pi * np.square(np.asarray(vol, float)))
 
@@ -167,6 +209,10 @@ def hedging_error_std(spot: Any, vol: Any, years: Any, rebalances: Any) -> Any:
     N times at equal intervals to expiry, without impact.
 
     Source: Kamal and Derman (1999), When you cannot hedge continuously.
+
+    Example:
+        >>> print(sim.theory.hedging_error_std(7000.0, 0.15, 1 / 252, [13, 78, 390]).round(2))
+        [6.49 2.65 1.18]
     """
     v = np.asarray(vol, float)
     vega = np.asarray(spot, float) * np.sqrt(np.asarray(years, float) / (2.0 * np.pi))

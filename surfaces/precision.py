@@ -38,6 +38,12 @@ def compiler_options() -> dict[str, str | bool] | None:
     It would use half of those of 512 bits. Measured with AVX-512: eleven greeks of 200,000 contracts 9.4 in
     place of 12.6 ns, a path-step 16.2 in place of 20.7. For ``jax.jit(f, compiler_options=…)`` outside any
     other jit, where alone jax takes options.
+
+    Example:
+        >>> import jax
+        >>> greeks = jax.jit(surfaces.black_greeks, compiler_options=surfaces.compiler_options())
+        >>> print(f"{float(greeks(7000.0, 7000.0, 1 / 252, 0.12).delta):.3f}")
+        0.502
     """
     return {"xla_cpu_prefer_vector_width": "512"} if jax.default_backend() == "cpu" else None
 

@@ -173,6 +173,12 @@ def calendar_changes(schedule: pd.DataFrame) -> dict[str, str | None]:
 
     Raises:
         InputError: no such columns, no rows, or an exchange that does not open at 09:30 in New York.
+
+    Example:
+        >>> at = pd.Timestamp("2026-11-27", tz="America/New_York")  # the day after Thanksgiving
+        >>> hours = {"open": [at + pd.Timedelta(hours=9.5)], "close": [at + pd.Timedelta(hours=16)]}
+        >>> surfaces.calendar_changes(pd.DataFrame(hours, index=[at.normalize().tz_localize(None)]))
+        {'2026-11-27': '16:00'}
     """
     if schedule.empty or not {"open", "close"} <= set(schedule.columns):
         raise InputError(

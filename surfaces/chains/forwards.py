@@ -82,6 +82,12 @@ def imply_forwards(chain: OptionChain) -> pd.DataFrame:
         plus whatever the index is stale by, which alone is left in the nearest expiries;
         ``n_strikes`` used; ``source``: ``parity`` (D and F fitted), ``fixed_discount`` (F fitted) or
         ``carry`` (neither); ``reason``: why it is not ``parity``, else empty.
+
+    Example:
+        >>> surfaces.imply_forwards(chain)[["years", "forward", "discount"]].round(3)
+           years  forward  discount
+        0  0.001   7000.0       1.0
+        1  0.064   7000.0       1.0
     """
     slices = _fit(chain.quotes, chain.as_of)
     _fill_from_carry(slices, chain.spot)

@@ -59,6 +59,11 @@ def read_chain(
     Raises:
         InputError: no such file, a format that is not known, a damaged table (with its line or path), or no
             spot or date in the file where none was given.
+
+    Example:
+        >>> read = surfaces.read_chain(quotes, spot=7000.0, as_of="2026-01-28T09:30")  # or the path of a file
+        >>> len(read.quotes), read.report.rows_kept
+        (68, 68)
     """
     given = None if as_of is None else to_new_york(as_of)
     if isinstance(source, pd.DataFrame):

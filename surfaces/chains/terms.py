@@ -37,6 +37,12 @@ def chain_terms(chain: OptionChain) -> ChainTerms:
 
     Worked out once and handed on: `dealer_book`, `fit_surface`, `quote_bands`, `vendor_vol_report` and
     `convention_report` take them as ``terms``.
+
+    Example:
+        >>> terms = surfaces.chain_terms(chain)
+        >>> names = ("calls_long_puts_short", "all_long")
+        >>> [len(surfaces.dealer_book(chain, name, terms=terms)) for name in names]  # vols found once
+        [68, 68]
     """
     forwards = imply_forwards(chain)
     vols = quote_vols(chain, forwards)

@@ -34,6 +34,11 @@ def dealer_book(
 
     Raises:
         InputError: see `gammawall.surfaces.dealers.conventions.signed_sizes`; or nothing is left.
+
+    Example:
+        >>> mine = surfaces.dealer_book(chain, convention="calls_long_puts_short")
+        >>> print(mine.convention, f"{mine.contracts.sum():,.0f}")
+        calls_long_puts_short 13,600
     """
     signed, name = signed_sizes(chain, convention, size)
     terms = terms or chain_terms(chain)

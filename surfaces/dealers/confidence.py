@@ -46,6 +46,11 @@ def bootstrap_levels(
 
     Raises:
         InputError: the book is empty, or draws is not positive.
+
+    Example:
+        >>> found = surfaces.bootstrap_levels(surfaces.dealer_book(chain), draws=50)
+        >>> float(found.loc["abs_gamma", "median_points"])
+        7000.0
     """
     if not len(book) or draws < 1:
         raise InputError(f"a bootstrap needs positions and at least one draw; got {len(book)} and {draws}")

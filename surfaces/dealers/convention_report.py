@@ -34,6 +34,11 @@ def convention_report(
     Returns:
         A frame indexed by (convention, size) with the columns of `level_summary` and ``refused``: the reason
         where a size cannot be used, empty otherwise.
+
+    Example:
+        >>> table = surfaces.convention_report(chain, sizes=["open_interest"])
+        >>> (table["gex_usd_per_1pct"] / 1e9).round(1).droplevel("size").to_dict()
+        {'calls_long_puts_short': 1.3, 'calls_short_puts_long': -1.3, 'all_long': 4.6, 'all_short': -4.6}
     """
     terms = terms or chain_terms(chain)
     rows, keys = [], []

@@ -78,6 +78,11 @@ def exposures(book: Book, *, spots: Any = None) -> Exposures:
 
     Raises:
         InputError: the book is empty, or a spot is not positive.
+
+    Example:
+        >>> totals = surfaces.exposures(book).totals
+        >>> print(f"{totals['gex_usd_per_1pct'] / 1e9:.2f} USD bn per 1 %")
+        7.39 USD bn per 1 %
     """
     if not len(book):
         raise InputError("the book is empty: there is nothing to expose")
@@ -168,6 +173,10 @@ def gex_at(book: Book, spots: Any) -> np.ndarray:
 
     Raises:
         InputError: a spot is not positive.
+
+    Example:
+        >>> (surfaces.gex_at(book, np.array([6930.0, 7000.0, 7070.0])) / 1e9).round(2)
+        array([3.04, 7.39, 3.12])
     """
     grid = _spot_grid(spots)
     padded = np.log(np.pad(grid, (0, -grid.size % _SPOTS_AT_ONCE), mode="edge"))

@@ -33,6 +33,13 @@ def gex_heatmap(
 
     Returns:
         A frame with one row per instant and one column per spot; ``attrs["units"]`` says USD per 1 %.
+
+    Example:
+        >>> times = ["2026-01-28T10:00", "2026-01-28T15:00"]
+        >>> heat = surfaces.gex_heatmap(book, [6950.0, 7000.0, 7050.0], times)
+        >>> (heat / 1e9).round(1).to_numpy()
+        array([[ 4.7,  7.7,  4.8],
+               [ 1. , 18.8,  1.1]])
     """
     grid = np.asarray(spots, float)
     rows = {}
@@ -86,6 +93,11 @@ def hedge_ladder(
 
     Raises:
         InputError: the book is empty.
+
+    Example:
+        >>> ladder = surfaces.hedge_ladder(book, spot_moves_pct=[-1.0, 1.0], vol_moves_points=[0.0])
+        >>> (ladder.groupby("spot_points")["trade_usd"].first() / 1e9).round(1).to_dict()
+        {6930.0: 5.7, 7070.0: -5.7}
     """
     if not len(book):
         raise InputError("the book is empty: there is nothing to hedge")

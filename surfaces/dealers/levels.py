@@ -91,6 +91,11 @@ def levels(book: Book, *, exposed: Exposures | None = None) -> Levels:
     Args:
         book: dealers' positions.
         exposed: the book's exposures, if at hand.
+
+    Example:
+        >>> found = surfaces.levels(surfaces.dealer_book(chain))
+        >>> print(found.call_wall.strike, found.abs_gamma.strike, found.max_pain)
+        7000.0 7000.0 6950.0
     """
     exposed = exposed or exposures(book)
     table = exposed.by_strike

@@ -42,6 +42,11 @@ def expiry_removal(book: Book, *, exposed: Exposures | None = None) -> pd.DataFr
 
     Returns:
         Rows ``now``, ``after_today``, ``after_monthly`` with the columns of `level_summary`.
+
+    Example:
+        >>> after = surfaces.expiry_removal(surfaces.dealer_book(chain))
+        >>> (after["gex_usd_per_1pct"] / 1e9).round(2).to_dict()
+        {'now': 1.31, 'after_today': 0.53, 'after_monthly': 0.0}
     """
     stages = {
         "now": book,
@@ -82,6 +87,11 @@ def snapshot_difference(before: Book, after: Book) -> pd.DataFrame:
 
     Raises:
         InputError: a contract stands twice in one of the books, so that it cannot be matched.
+
+    Example:
+        >>> change = surfaces.snapshot_difference(book, book.scaled(1.5))
+        >>> (change["change_usd_per_1pct"] / 1e9).round(2).to_dict()
+        {7000.0: 3.69}
     """
     tables = []
     for tag, name, book in ((0, "before", before), (1, "after", after)):

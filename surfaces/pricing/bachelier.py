@@ -51,6 +51,11 @@ def bachelier_price(
 
     Raises:
         InputError: a concrete argument is NaN or infinite, or a vol is negative.
+
+    Example:
+        >>> strikes = np.array([6950.0, 7000.0, 7050.0])
+        >>> surfaces.bachelier_price(7000.0, strikes, 1 / 252, 840.0).round(2)  # vol in points
+        array([54.89, 21.11,  4.89])
     """
     check_arguments(
         _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
@@ -64,6 +69,11 @@ def bachelier_greeks(
     """Price and all greeks to third order; conventions and limits as `gammawall.surfaces.black_greeks`.
 
     Arguments and errors as `bachelier_price`; vega is per point of vol.
+
+    Example:
+        >>> greeks = surfaces.bachelier_greeks(7000.0, 7000.0, 1 / 252, 840.0)
+        >>> print(f"delta {greeks.delta:.4f}, gamma {greeks.gamma:.5f}")
+        delta 0.5000, gamma 0.00754
     """
     check_arguments(
         _ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call

@@ -99,6 +99,10 @@ def black_price(
 
     Raises:
         InputError: a concrete argument is NaN, infinite or out of range, or the shapes do not broadcast.
+
+    Example:
+        >>> surfaces.black_price(7000.0, np.array([6950.0, 7000.0, 7050.0]), 1 / 252, 0.12).round(2)
+        array([54.84, 21.11,  4.94])
     """
     check_arguments(
         ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call
@@ -114,6 +118,11 @@ def black_greeks(
     Arguments, precision and errors as in `black_price`. With no time or no vol left: the intrinsic price,
     delta e^{-rT} ω 1{ω(F−K) > 0} (half at the strike), its dual, and zero for every other greek: nothing
     is left to differentiate, and NaN is never returned.
+
+    Example:
+        >>> greeks = surfaces.black_greeks(7000.0, 7000.0, 1 / 252, 0.12)
+        >>> print(f"delta {greeks.delta:.4f}, gamma {greeks.gamma:.5f}, vega {greeks.vega / 100:.2f} a point")
+        delta 0.5015, gamma 0.00754, vega 1.76 a point
     """
     check_arguments(
         ALLOWED, forward=forward, strike=strike, expiry=expiry, vol=vol, rate=rate, is_call=is_call

@@ -118,6 +118,13 @@ def implied_vol(
     Source:
         The normalisation, the three objectives and the Householder step follow Jäckel (2015), *Let's be
         rational*; the start is the Bachelier vol, made lognormal as in Hagan et al. (2002).
+
+    Example:
+        >>> found = surfaces.implied_vol(np.array([21.11, 0.0, 9000.0]), 7000.0, 7000.0, 1 / 252)
+        >>> found.vol.round(4)
+        array([0.12,  nan,  nan])
+        >>> [surfaces.ImpliedStatus(s).name for s in found.status]
+        ['ok', 'low_vega', 'above_max']
     """
     values = (price, forward, strike, expiry, rate, is_call)
     # Numbers out of range are a matter of the status, element by element.

@@ -77,6 +77,11 @@ def spot_greeks(
 
     Raises:
         InputError: a concrete argument is NaN, infinite or out of range, or the shapes do not broadcast.
+
+    Example:
+        >>> greeks = surfaces.spot_greeks(100.0, 105.0, 0.25, 0.2, rate=0.04, dividend_yield=0.01)
+        >>> print(f"price {greeks.price:.3f}, delta {greeks.delta:.3f}")
+        price 2.300, delta 0.357
     """
     arguments = {
         "spot": spot,

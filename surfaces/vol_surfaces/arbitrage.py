@@ -100,6 +100,11 @@ def check_arbitrage(
 
     Raises:
         InputError: a grid of the wrong shape or with values that are not finite.
+
+    Example:
+        >>> audit = surfaces.check_arbitrage(surfaces.fit_surface(chain).surface)
+        >>> audit.butterfly.violations, audit.calendar.violations, audit.lee.violations
+        (0, 0, 0)
     """
     times = _default_times(surface.years) if years is None else np.atleast_1d(np.asarray(years, float))
     if k is None:

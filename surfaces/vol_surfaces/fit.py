@@ -138,6 +138,11 @@ def fit_surface(
 
     Raises:
         InputError: unknown model, no slice with enough quotes, or a seed that is no eSSVI fit of this chain.
+
+    Example:
+        >>> fit = surfaces.fit_surface(chain)
+        >>> fit.report["quotes"].tolist(), bool(fit.report["rmse_vol_points"].max() < 0.1)
+        ([11, 17], True)
     """
     if model not in MODELS:
         raise InputError(f"model {model!r} is unknown; use one of {', '.join(MODELS)}")

@@ -42,6 +42,11 @@ def local_vol(surface: VolSurface, strike: Any, t: Any) -> Any:
 
     Returns:
         Annual decimal vol; NaN where the surface has arbitrage.
+
+    Example:
+        >>> surface = surfaces.fit_surface(chain).surface
+        >>> np.round(surfaces.local_vol(surface, np.array([6950.0, 7000.0, 7050.0]), 0.03), 2)
+        array([0.12, 0.12, 0.12])
     """
     k = evaluate(_log_ratio, strike, surface.forward(t))
     return evaluate(_root, local_variance(surface, k, t))
