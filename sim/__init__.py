@@ -7,10 +7,12 @@ if __name__ != "gammawall.sim":
 
 from gammawall.sim import theory
 from gammawall.sim.derivatives.reverse_stress import ReverseStress, reverse_stress
-from gammawall.sim.derivatives.sensitivity import Sensitivities, sensitivities
+from gammawall.sim.derivatives.sensitivity import SMOOTH_METRICS, Sensitivities, sensitivities
 from gammawall.sim.engine.experiment import Experiment
-from gammawall.sim.engine.simulate import SimResult, simulate
-from gammawall.sim.measure.metrics import Metric
+from gammawall.sim.engine.result import SimResult
+from gammawall.sim.engine.simulate import simulate
+from gammawall.sim.measure.close_law import CloseLaw
+from gammawall.sim.measure.metrics import METRICS, Metric
 from gammawall.sim.models.dynamics import GBM, Bachelier, Catalyst, Dynamics
 from gammawall.sim.models.hedging import (
     Band,
@@ -31,16 +33,20 @@ from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
 from gammawall.sim.portfolio.portfolio import Portfolio
 from gammawall.sim.portfolio.portfolio_risk import PortfolioRisk, portfolio_pnl
 from gammawall.sim.portfolio.repricing import Repricing, stress_ladder
+from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import Market, Measure, SimConfig
 
 __all__ = [
     "GBM",
+    "METRICS",
+    "SMOOTH_METRICS",
     "Bachelier",
     "Band",
     "Catalyst",
     "CharmOnly",
     "Clearing",
     "Clock",
+    "CloseLaw",
     "Dynamics",
     "Experiment",
     "FunctionImpact",
@@ -60,6 +66,7 @@ __all__ = [
     "PowerLaw",
     "Repricing",
     "ReverseStress",
+    "Schedule",
     "Sensitivities",
     "SimConfig",
     "SimResult",

@@ -13,6 +13,7 @@ from gammawall.sim.derivatives.adjoint import Adjoint, static_market
 from gammawall.sim.derivatives.search import descend, find_root, within
 from gammawall.sim.derivatives.sensitivity import (
     SMOOTH_METRICS,
+    SmoothMetric,
     StaticCase,
     contract_derivatives,
     derivative,
@@ -20,7 +21,8 @@ from gammawall.sim.derivatives.sensitivity import (
 )
 from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.prepare import Run, prepare_run
-from gammawall.sim.engine.simulate import exact_law, scales_of, simulate
+from gammawall.sim.engine.result import exact_law, scales_of
+from gammawall.sim.engine.simulate import simulate
 from gammawall.sim.models.dynamics import GBM
 from gammawall.sim.models.impact import LinearImpact
 from gammawall.sim.sampling.schedule import Schedule
@@ -157,7 +159,7 @@ def _with_impact(run: Run, c: float) -> Run:
 def reverse_stress(
     experiment: Experiment,
     *,
-    target: tuple[str, float],
+    target: tuple[SmoothMetric, float],
     by: Way = "scale",
     size: Size | Sequence[float] | np.ndarray = "contracts",
     bounds: tuple[float, float] = (0.01, 100.0),

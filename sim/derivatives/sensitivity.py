@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from gammawall.sim.derivatives.adjoint import INPUTS, SHARP, STATISTICS, Adjoint
 from gammawall.sim.derivatives.unit_delta import Lines, contract_weights, unit_delta
 from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.prepare import Run, prepare_run
-from gammawall.sim.engine.simulate import exact_law, scales_of
+from gammawall.sim.engine.result import exact_law, scales_of
 from gammawall.sim.measure.close_law import CloseLaw
 from gammawall.sim.measure.metrics import METRICS, Scales
 from gammawall.sim.models.dynamics import GBM
@@ -26,7 +26,7 @@ from gammawall.surfaces.units import BP_PER_USD_BN, VOL_POINT
 
 __all__ = ["SMOOTH_METRICS", "Sensitivities", "StaticCase", "contract_derivatives", "sensitivities"]
 
-SMOOTH_METRICS = (
+SmoothMetric: TypeAlias = Literal[
     "pin_probability",
     "breach_probability",
     "close_mean",
@@ -36,7 +36,8 @@ SMOOTH_METRICS = (
     "vol_amplification",
     "last_30min_vol_pct",
     "last_30min_amplification",
-)
+]
+SMOOTH_METRICS: tuple[SmoothMetric, ...] = get_args(SmoothMetric)
 """Metrics that have a derivative along every path, probabilities with their edges smoothed."""
 
 _MOST_JUMPS = 0.5
@@ -138,7 +139,7 @@ def _refuse(name: str, allowed: str, *got: object) -> InputError:
 def sensitivities(
     experiment: Experiment,
     *,
-    metrics: Sequence[str] = SMOOTH_METRICS,
+    metrics: Sequence[SmoothMetric] = SMOOTH_METRICS,
     smoothing_points: float | None = None,
 ) -> Sensitivities:
     """Differentiate metrics through the simulation, on the shocks that `simulate` takes for the same seed.

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from gammawall.sim.engine.experiment import Experiment
-from gammawall.sim.engine.simulate import SimResult, simulate
+from gammawall.sim.engine.result import SimResult
+from gammawall.sim.engine.simulate import simulate
 from gammawall.sim.models.stochastic_level import StochasticLevel
 from gammawall.sim.models.surface_motion import StickyMoneyness, StickyStrike
 from gammawall.sim.portfolio.portfolio import Portfolio

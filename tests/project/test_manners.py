@@ -328,7 +328,7 @@ def test_columns_say_their_unit() -> None:
 def test_tables_of_metrics_say_the_unit_of_each() -> None:
     """Where one column holds many metrics the unit stands beside; where columns are data it is in attrs."""
     found = run(same_shape(20_000))
-    assert found.metrics_frame().loc["close_mean", "unit"] == "points"
+    assert found.frame().loc["close_mean", "unit"] == "points"
     heat = surfaces.gex_heatmap(make_book([100.0], [7000.0]), [6990.0, 7010.0], [START])
     assert (heat.attrs["units"], heat.columns.name) == ("USD per 1 %", "spot_points")
 

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from gammawall.sim import LinearImpact, ReverseStress, reverse_stress
 from gammawall.sim.derivatives.search import descend, find_root
-from gammawall.sim.engine.simulate import exact_law
+from gammawall.sim.engine.result import exact_law
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError
 from tests.helpers.sim_runs import CLOSE, make_book

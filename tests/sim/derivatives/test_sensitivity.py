@@ -26,7 +26,7 @@ from gammawall.sim import (
     simulate,
 )
 from gammawall.sim.derivatives.sensitivity import SMOOTH_METRICS, StaticCase, value
-from gammawall.sim.engine.simulate import exact_law, scales_of
+from gammawall.sim.engine.result import exact_law, scales_of
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError, NumericalError
 from tests.helpers.sim_runs import CLOSE, NODES, STEPS, VOL, make_book, make_market
