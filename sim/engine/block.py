@@ -23,7 +23,7 @@ from gammawall.sim.step.static_step import FixedRow, FixedState, fixed_flows, fi
 from gammawall.sim.step.stepped import SteppedBook, Stepper, followed_flows, open_stepped, stepped
 from gammawall.sim.types import TILE
 
-__all__ = ["BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
+__all__ = ["PATHS_AXIS", "BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,17 @@ class BlockSums:
     beyond: Any
     """index units of the order flow that lay beyond its strikes, [tiles]"""
     close: Any
-    """log price, [2, P], and the fundamental price it came from in row 1; below them the same two rows for
-    each snapshot; last, where the level of the vols moves at random, its logarithm"""
+    """log price, [2, P], and the fundamental price it came from in row 1"""
+    snapshots: Any
+    """the same two rows at each instant asked for, [E, 2, P]"""
+    level: Any
+    """log level of the vols at the close, [1, P]; [0, P] where it does not move at random"""
     kept: Any
     """log prices of the first paths of the block, [N + 1, 2, keep]"""
+
+
+PATHS_AXIS = {"close": 1, "snapshots": 2, "level": 1, "kept": 2}
+"""The fields of `BlockSums` that hold paths rather than sums of tiles, and where their paths lie."""
 
 
 def _tiles(values: Any, width: int = TILE) -> Any:
@@ -290,6 +297,8 @@ def _sums(
         paths_status=_tiles(((counts > 0) & valid).astype(jnp.int64)),
         residual=jnp.max(jnp.where(valid, residual(ledger), 0.0).reshape(-1, TILE), axis=1),
         beyond=_tiles(jnp.where(valid, beyond, 0.0)),
-        close=jnp.concatenate([state.x, *taken, *([] if isinstance(level, tuple) else [level[None]])]),
+        close=state.x,
+        snapshots=jnp.stack(taken) if taken else jnp.zeros((0, *state.x.shape)),
+        level=jnp.zeros((0, x.size)) if isinstance(level, tuple) else level[None],
         kept=jnp.concatenate([start, kept]),
     )

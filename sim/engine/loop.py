@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gammawall.sim.engine.block import BlockSums, Given, Plan
+from gammawall.sim.engine.block import PATHS_AXIS, BlockSums, Given, Plan
 from gammawall.sim.engine.checkpoint import Checkpoint, Record, fingerprint
 from gammawall.sim.engine.shard import Caller, choose_devices, gather
 from gammawall.sim.types import TILE, SimConfig
@@ -57,7 +57,7 @@ class RunSums:
     """What all paths leave behind."""
 
     sums: BlockSums
-    """without the axis of tiles; `close` of all paths, `kept` of the first ones"""
+    """without the axis of tiles; `kept` of the first paths, the other fields of `PATHS_AXIS` of all"""
     groups: np.ndarray | None
     """`vector` summed over each independent randomisation, [R, 2 m]"""
     compile_s: float
@@ -142,8 +142,9 @@ def _block(caller: Caller, store: Checkpoint | None, config: SimConfig, layout: 
     if found is not None:
         return found
     calls = [caller(at) for at in range(first, first + layout.block, layout.each)]
-    axes = {"close": 1, "kept": 2}
-    record = {name: np.concatenate([c[name] for c in calls], axis=axes.get(name, 0)) for name in calls[0]}
+    record = {
+        name: np.concatenate([c[name] for c in calls], axis=PATHS_AXIS.get(name, 0)) for name in calls[0]
+    }
     record["kept"] = record["kept"][..., : _kept(config, layout, first)].copy()
     if store:
         store.save(first, layout.block, record)
@@ -166,15 +167,16 @@ class _Total:
         valid = min(record["close"].shape[1], self.config.paths - first)
         if not self.sums:
             self._open(record)
-        self.sums["close"][:, first : first + valid] = record["close"][:, :valid]
-        kept = min(record["kept"].shape[2], self.sums["kept"].shape[2] - first)
-        if kept > 0:
-            self.sums["kept"][..., first : first + kept] = record["kept"][..., :kept]
+        for name in PATHS_AXIS:
+            # Of the kept paths there may be fewer, or none.
+            there = min(record[name].shape[-1], valid, self.sums[name].shape[-1] - first)
+            if there > 0:
+                self.sums[name][..., first : first + there] = record[name][..., :there]
         for tile in range(-(-valid // TILE)):
             for name, total in self.sums.items():
                 if name == "residual":
                     np.maximum(total, record[name][tile], out=total)
-                elif name not in ("close", "kept"):
+                elif name not in PATHS_AXIS:
                     total += record[name][tile]
             if self.groups is not None:
                 self.groups[(first // TILE + tile) // self._group_tiles] += record["vector"][tile]
@@ -182,9 +184,10 @@ class _Total:
     def _open(self, record: Record) -> None:
         paths, kept = self.config.paths, min(self.config.keep_paths, self.config.paths)
         for name, values in record.items():
+            if name in PATHS_AXIS:
+                self.sums[name] = np.zeros((*values.shape[:-1], kept if name == "kept" else paths))
+                continue
             dtype = np.int64 if np.issubdtype(values.dtype, np.integer) else values.dtype
             self.sums[name] = np.zeros(values.shape[1:], dtype)
-        self.sums["close"] = np.zeros((record["close"].shape[0], paths))
-        self.sums["kept"] = np.zeros((*record["kept"].shape[:2], kept))
         if self._group_tiles:
             self.groups = np.zeros((self.config.replicates, record["vector"].shape[1]))

@@ -117,9 +117,8 @@ def collect(found: RunSums, run: Run, case: Experiment, timing: dict[str, float]
         start_feedback=run.start_feedback,
         law=exact_law(run, case.dynamics),
         measure=case.measure,
-        snapshots=close[2 : 2 + 2 * run.plan.snapshots].reshape(-1, 2, close.shape[1]),
-        # Prices are pairs of rows; the level, where there is one, stands alone.
-        close_vol_factor=close[-1] if len(close) % 2 else None,
+        snapshots=np.exp(sums.snapshots),
+        close_vol_factor=np.exp(sums.level[0]) if len(sums.level) else None,
     )
 
 
