@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def anything(values: np.ndarray) -> np.ndarray:
 CALL_FLAG: Allowed = ("True for a call or False for a put", lambda v: (v == 0.0) | (v == 1.0))
 
 
-def check_arguments(allowed: Mapping[str, Allowed], **arguments: Any) -> None:
+def check_arguments(allowed: Mapping[str, Allowed], **arguments: object) -> None:
     """Refuse concrete values outside their range, and shapes that do not broadcast.
 
     Args:
@@ -49,13 +49,13 @@ def check_arguments(allowed: Mapping[str, Allowed], **arguments: Any) -> None:
             )
 
 
-def check_shapes(**arguments: Any) -> None:
+def check_shapes(**arguments: object) -> None:
     """Refuse shapes that do not broadcast.
 
     Raises:
         InputError: lists the shapes.
     """
-    shapes = {name: np.shape(value) for name, value in arguments.items()}
+    shapes = {name: np.shape(cast(Any, value)) for name, value in arguments.items()}
     try:
         np.broadcast_shapes(*shapes.values())
     except ValueError:
@@ -65,7 +65,7 @@ def check_shapes(**arguments: Any) -> None:
         ) from None
 
 
-def concrete_numbers(name: str, value: Any, words: str) -> np.ndarray:
+def concrete_numbers(name: str, value: object, words: str) -> np.ndarray:
     """An argument as floats.
 
     Raises:
@@ -81,7 +81,7 @@ def concrete_numbers(name: str, value: Any, words: str) -> np.ndarray:
         raise InputError(f"{name} must be {words}; got {_brief(value)}") from None
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     dtype = getattr(value, "dtype", None)
     text = repr(value) if dtype is None else f"values of type {dtype}"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -12,13 +12,16 @@ from typing import TypeAlias
 import jax
 import jax.typing
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["Array", "ArrayLike", "Shape"]
+__all__ = ["Array", "ArrayLike", "Numbers", "Shape"]
 
 Array: TypeAlias = jax.Array | np.ndarray
 """an array, on a device or on the host, traced or not"""
 ArrayLike: TypeAlias = jax.typing.ArrayLike
 """what becomes an array: a number, an array of either kind"""
+Numbers: TypeAlias = jax.typing.ArrayLike | npt.ArrayLike
+"""what a public function takes for numbers: one, a list, a column of a frame, an array of either kind"""
 
 
 @dataclass(frozen=True)

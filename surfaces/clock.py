@@ -11,12 +11,15 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from gammawall.surfaces.arrays import Numbers
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.sessions import (
     FIRST_YEAR,
     LAST_YEAR,
     NEW_YORK,
     Changes,
+    Instant,
+    Instants,
     as_pairs,
     calendar_changes,
     calendar_day,
@@ -49,10 +52,10 @@ PROFILES = ("flat", "u_shape")
 _NS_PER_YEAR = DAYS_PER_YEAR * 86400e9
 
 
-def new_york(instant: Any, name: str = "instant") -> pd.Timestamp:
+def new_york(instant: object, name: str = "instant") -> pd.Timestamp:
     """One instant in New York time, with the argument named when it is not one."""
     try:
-        return to_new_york(instant)
+        return to_new_york(cast(Instant, instant))
     except InputError:
         raise InputError(
             f"{name} must be a date and time such as 2026-01-28T16:00:00; got {instant!r}"
@@ -94,7 +97,7 @@ def expiry_instant(root: str, date: str | dt.date) -> pd.Timestamp:
     return _instant(table.opens[i] if root in AM_SETTLED else table.closes[i])
 
 
-def calendar_years(as_of: str | dt.date, expiry: Any) -> Any:
+def calendar_years(as_of: str | dt.date, expiry: Instant | Instants) -> Any:
     """Years of real time between exact instants, (expiry − as_of) / 365 days; negative once expired.
 
     Args:
@@ -110,7 +113,7 @@ def calendar_years(as_of: str | dt.date, expiry: Any) -> Any:
     return (int(end.as_unit("ns").value) - start) / _NS_PER_YEAR
 
 
-def cumulative_profile(profile: str, fraction_of_session: Any) -> Any:
+def cumulative_profile(profile: str, fraction_of_session: Numbers) -> Any:
     """Share of a session's variance that has passed, from 0 at the open to 1 at the close.
 
     flat: G(u) = u. u_shape: G(u) = ∫₀ᵘ g / ∫₀¹ g with g(u) = 1 + a·exp(−u/τ) + b·exp(−(1−u)/τ), τ = 30
@@ -195,7 +198,7 @@ class VarianceClock:
             found[key] = float(weight)
         return tuple(sorted(found.items()))
 
-    def variance_years(self, start: str | dt.date, end: Any) -> Any:
+    def variance_years(self, start: str | dt.date, end: Instant | Instants) -> Any:
         """Variance time from start to end, in years of 252 sessions; negative when end comes first.
 
         Args:
@@ -269,7 +272,7 @@ def _weights(clock: VarianceClock) -> _Weights:
     )
 
 
-def _check_weight(name: str, value: Any) -> None:
+def _check_weight(name: str, value: float) -> None:
     try:
         good = bool(np.isfinite(value) and value >= 0.0)
     except TypeError:
@@ -278,5 +281,5 @@ def _check_weight(name: str, value: Any) -> None:
         raise InputError(f"{name} is {value!r}; it must be a finite number of sessions, 0 or more")
 
 
-def _instant(ns: Any) -> pd.Timestamp:
+def _instant(ns: int | np.integer) -> pd.Timestamp:
     return cast(pd.Timestamp, pd.Timestamp(int(ns), tz="UTC").tz_convert(NEW_YORK))

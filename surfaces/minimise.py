@@ -14,7 +14,9 @@ _FLAT = 1e-6
 """largest slope at which the search ends"""
 
 
-def minimise(loss: Callable[[Any], Any], start: Any, steps: int) -> tuple[jax.Array, jax.Array]:
+def minimise(
+    loss: Callable[[jax.Array], jax.Array], start: jax.Array, steps: int
+) -> tuple[jax.Array, jax.Array]:
     """Where the search ends, and the largest slope left there.
 
     Args:
@@ -28,7 +30,7 @@ def minimise(loss: Callable[[Any], Any], start: Any, steps: int) -> tuple[jax.Ar
     solver = optax.lbfgs(memory_size=10, linesearch=search)
     value_and_grad = optax.value_and_grad_from_state(loss)
 
-    def unfinished(carry: tuple[Any, ...]) -> Any:
+    def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         return (carry[2] < steps) & (carry[3] > _FLAT)
 
     def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:

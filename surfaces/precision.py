@@ -18,7 +18,7 @@ from jax.core import Tracer
 __all__ = ["compiler_options", "concrete_dtype", "evaluate", "is_traced", "top_level"]
 
 
-def is_traced(*values: Any) -> bool:
+def is_traced(*values: object) -> bool:
     """True when any value is a jax tracer, so that it has no number to look at yet."""
     return any(isinstance(v, Tracer) for v in values)
 
@@ -54,7 +54,7 @@ def top_level(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(kernel, compiler_options=compiler_options())
 
 
-def evaluate(kernel: Callable[..., Any], *values: Any) -> Any:
+def evaluate(kernel: Callable[..., Any], *values: object) -> Any:
     """Call a jitted kernel at the precision of its inputs.
 
     Args:
@@ -76,12 +76,12 @@ def evaluate(kernel: Callable[..., Any], *values: Any) -> Any:
     return jax.tree_util.tree_map(np.asarray, result)
 
 
-def _numpy_dtype(dtype: Any) -> np.dtype:
+def _numpy_dtype(dtype: object) -> np.dtype:
     # pandas' nullable and arrow columns have dtypes of their own.
     return dtype if isinstance(dtype, np.dtype) else np.dtype(getattr(dtype, "numpy_dtype", np.float64))
 
 
-def _as_array(value: Any, dtype: np.dtype) -> Any:
+def _as_array(value: object, dtype: np.dtype) -> Any:
     if isinstance(value, jax.Array):
         return value if value.dtype in (dtype, np.bool_) else np.asarray(value, dtype)
     array = np.asarray(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, cast, overload
+from typing import Any, NamedTuple, TypeAlias, cast, overload
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -148,14 +148,14 @@ def checked_changes(changes: Mapping[Any, str | None] | Changes) -> Changes:
     return tuple(sorted(found.items()))
 
 
-def as_pairs(name: str, given: Any) -> dict[Any, Any]:
+def as_pairs(name: str, given: object) -> dict[Any, Any]:
     """A table given as a mapping or as pairs.
 
     Raises:
         InputError: it is neither.
     """
     try:
-        return dict(given)
+        return dict(cast(Any, given))
     except (TypeError, ValueError):
         raise InputError(f"{name} is {given!r}; it must map dates or instants to values") from None
 
@@ -200,13 +200,19 @@ def calendar_changes(schedule: pd.DataFrame) -> dict[str, str | None]:
     return {day: theirs.get(day) for day in either if theirs.get(day) != ours.get(day)}
 
 
-@overload
-def to_new_york(when: pd.Series | pd.Index | np.ndarray | Sequence[Any]) -> pd.DatetimeIndex: ...  # pyright: ignore[reportOverlappingOverload]
-@overload
-def to_new_york(when: str | dt.date | np.datetime64) -> pd.Timestamp: ...
+Instant: TypeAlias = str | dt.date | np.datetime64
+"""a time as text, date, datetime or Timestamp"""
+Instants: TypeAlias = pd.Series | pd.Index | np.ndarray | Sequence[Any]
+"""a column of them"""
 
 
-def to_new_york(when: Any) -> pd.Timestamp | pd.DatetimeIndex:
+@overload
+def to_new_york(when: Instants) -> pd.DatetimeIndex: ...  # pyright: ignore[reportOverlappingOverload]
+@overload
+def to_new_york(when: Instant) -> pd.Timestamp: ...
+
+
+def to_new_york(when: object) -> pd.Timestamp | pd.DatetimeIndex:
     """Instants in New York time; naive ones are taken as New York already.
 
     Args:
@@ -253,6 +259,6 @@ def calendar_day(date: str | dt.date) -> np.datetime64:
     return day
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     text = repr(value) if isinstance(value, (str, int, float, dt.date)) else f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
+from gammawall.surfaces.arrays import Numbers
 from gammawall.surfaces.clock import VarianceClock, calendar_years, new_york
 from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.sessions import Instant, Instants
 from gammawall.surfaces.units import MULTIPLIER
 
 __all__ = ["Book"]
@@ -82,7 +83,7 @@ class Book(Display):
         """The same book with every position multiplied; −1 swaps the dealers' side."""
         return dataclasses.replace(self, contracts=self.contracts * factor)
 
-    def at(self, instant: Any, clock: VarianceClock | None = None) -> Book:
+    def at(self, instant: Instant, clock: VarianceClock | None = None) -> Book:
         """The same positions valued later: what has expired is gone, the rest has less variance and time.
 
         Each position's total variance shrinks by the share of its variance time on `clock` that has passed;
@@ -124,13 +125,13 @@ class Book(Display):
     def from_positions(
         cls,
         *,
-        contracts: Any,
-        strike: Any,
-        expiry: Any,
-        vol: Any,
+        contracts: Numbers,
+        strike: Numbers,
+        expiry: Instant | Instants,
+        vol: Numbers,
         spot: float,
-        as_of: Any,
-        is_call: Any = True,
+        as_of: Instant,
+        is_call: Numbers = True,
         rate: float = 0.0,
         carry_rate: float | None = None,
         clock: VarianceClock | None = None,

@@ -158,7 +158,7 @@ def signed_sizes(
 def _shares(chain: OptionChain, convention: Shares) -> np.ndarray:
     quotes = chain.quotes
     is_call = quotes["is_call"].to_numpy(bool)
-    days = DAYS_PER_YEAR * calendar_years(chain.as_of, quotes["expiry"])
+    days = DAYS_PER_YEAR * calendar_years(chain.as_of, pd.DatetimeIndex(quotes["expiry"]))
     distance = 100.0 * (quotes["strike"].to_numpy(float) / chain.spot - 1.0)
     share = np.full(is_call.size, convention.otherwise)
     for rule in reversed(convention.rules):

@@ -11,13 +11,14 @@ Spot greeks of Black-76 with forward F = c S and discount D, times signed size n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from gammawall.surfaces.arrays import Numbers
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
@@ -68,7 +69,7 @@ class Exposures(Display):
         return self.by_strike.copy()
 
 
-def exposures(book: Book, *, spots: Any = None) -> Exposures:
+def exposures(book: Book, *, spots: Numbers | None = None) -> Exposures:
     """Gamma, delta, vanna and charm exposures of a book, by strike, by expiry and over spot.
 
     Args:
@@ -118,7 +119,7 @@ def _summed(frame: pd.DataFrame, key: pd.Index) -> pd.DataFrame:
     return cast(pd.DataFrame, frame.groupby(key).sum())
 
 
-def _spot_grid(spots: Any) -> np.ndarray:
+def _spot_grid(spots: Numbers) -> np.ndarray:
     grid = np.atleast_1d(np.asarray(spots, float))
     bad = grid[~(np.isfinite(grid) & (grid > 0.0))]
     if grid.ndim != 1 or not grid.size or bad.size:
@@ -151,11 +152,11 @@ def position_exposures(book: Book) -> pd.DataFrame:
 
 
 @jax.jit
-def _gamma_sum(x, positions):
+def _gamma_sum(x: jax.Array, positions: tuple[jax.Array, ...]):
     """Σ n m D c φ(d₁)/s at each log spot, which is S Σ n m Γ; [G]. Positions are rows of
     `_POSITIONS_AT_ONCE`: ln(K/c), 1/s, s/2, n m D c/s."""
 
-    def add(total, some):
+    def add(total: jax.Array, some: tuple[jax.Array, ...]):
         level, per_s, half_s, weight = (column[:, None] for column in some)
         # A product with the weights is added up in vector registers, a sum over an axis number by number: it
         # takes a sixth of the time.
@@ -164,7 +165,7 @@ def _gamma_sum(x, positions):
     return jax.lax.scan(add, jnp.zeros_like(x), positions)[0]
 
 
-def gex_at(book: Book, spots: Any) -> np.ndarray:
+def gex_at(book: Book, spots: Numbers) -> np.ndarray:
     """GEX of a book repriced at other spots, every option at its own vol; USD per 1 %, [G].
 
     Args:

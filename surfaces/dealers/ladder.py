@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
+from gammawall.surfaces.arrays import Numbers
 from gammawall.surfaces.clock import VarianceClock
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.exposures import gex_at, position_exposures
@@ -21,7 +22,7 @@ _SECONDS_PER_DAY = 86400.0
 
 
 def gex_heatmap(
-    book: Book, spots: Any, instants: Sequence[Any], clock: VarianceClock | None = None
+    book: Book, spots: Numbers, instants: Sequence[Any], clock: VarianceClock | None = None
 ) -> pd.DataFrame:
     """GEX over spot and time by full repricing, USD per 1 %; sticky strike.
 

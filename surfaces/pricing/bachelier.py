@@ -7,16 +7,16 @@ Source: Bachelier (1900), Théorie de la spéculation; the greeks are its deriva
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
+from gammawall.surfaces.arrays import Array, Numbers
 from gammawall.surfaces.precision import evaluate
 from gammawall.surfaces.pricing.black import Greeks
 from gammawall.surfaces.pricing.normal import erfcx, norm_cdf, norm_pdf
+from gammawall.surfaces.pricing.options import Options, broadcast_options
 
 __all__ = ["bachelier_greeks", "bachelier_price"]
 
@@ -34,8 +34,14 @@ _ALLOWED = {
 
 
 def bachelier_price(
-    forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any = 0.0, *, is_call: Any = True
-) -> Any:
+    forward: Numbers,
+    strike: Numbers,
+    expiry: Numbers,
+    vol: Numbers,
+    rate: Numbers = 0.0,
+    *,
+    is_call: Numbers = True,
+) -> Array:
     """Discounted Bachelier price, index points.
 
     Args:
@@ -64,7 +70,13 @@ def bachelier_price(
 
 
 def bachelier_greeks(
-    forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any = 0.0, *, is_call: Any = True
+    forward: Numbers,
+    strike: Numbers,
+    expiry: Numbers,
+    vol: Numbers,
+    rate: Numbers = 0.0,
+    *,
+    is_call: Numbers = True,
 ) -> Greeks:
     """Price and all greeks to third order; conventions and limits as `gammawall.surfaces.black_greeks`.
 
@@ -82,7 +94,7 @@ def bachelier_greeks(
 
 
 @jax.custom_jvp
-def _undiscounted(gap: Any, s: Any, sign: Any) -> Any:
+def _undiscounted(gap: jax.Array, s: jax.Array, sign: jax.Array) -> jax.Array:
     """Intrinsic value plus s [φ(|d|) − |d| Φ(−|d|)], with erfcx so that far strikes lose only d² ε."""
     d = jnp.minimum(jnp.abs(gap / s), _FAR)
     time_value = s * norm_pdf(d) * (1.0 - d * np.sqrt(0.5 * np.pi) * erfcx(d * np.sqrt(0.5)))
@@ -90,83 +102,70 @@ def _undiscounted(gap: Any, s: Any, sign: Any) -> Any:
 
 
 @_undiscounted.defjvp
-def _undiscounted_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+def _undiscounted_jvp(
+    primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
+) -> tuple[jax.Array, jax.Array]:
     # The price is smooth, its two parts are not: differentiated one by one they lose the kink at F = K.
     gap, s, sign = primals
     d = jnp.clip(gap / s, -_FAR, _FAR)
     return _undiscounted(*primals), sign * norm_cdf(sign * d) * tangents[0] + norm_pdf(d) * tangents[1]
 
 
-class _Terms(NamedTuple):
-    """Broadcast arguments, with harmless stand-ins where there is nothing to integrate over."""
-
-    gap: jax.Array
-    """F − K"""
-    years: jax.Array
-    vol: jax.Array
-    rate: jax.Array
-    sign: jax.Array
-    discount: jax.Array
-    dead: jax.Array
-    """no time or no vol is left"""
-
-
-def _prepare(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any, is_call: Any) -> _Terms:
-    numbers = jnp.broadcast_arrays(*map(jnp.asarray, (forward, strike, expiry, vol, rate)))
-    dtype = jnp.result_type(*numbers, float)
-    forward, strike, expiry, vol, rate = (v.astype(dtype) for v in numbers)
-    least = float(jnp.finfo(dtype).tiny) ** 0.25
-    years = jnp.maximum(expiry, 0.0)
-    # Below tiny^¼ some power of time or vol in the greeks would overflow. Compared so that NaN counts as live
-    # and reaches the result.
-    dead = (years <= least) | (vol <= least)
-    sign = jnp.where(is_call, 1.0, -1.0).astype(dtype)
-    live = (jnp.where(dead, 1.0, years), jnp.where(dead, 1.0, vol))
-    return _Terms(forward - strike, *live, rate, sign, jnp.exp(-rate * years), dead)
-
-
-def _price(terms: _Terms) -> Any:
-    intrinsic = jnp.maximum(terms.sign * terms.gap, 0.0)
-    live = _undiscounted(terms.gap, terms.vol * jnp.sqrt(terms.years), terms.sign)
-    return terms.discount * jnp.where(terms.dead, intrinsic, live)
+def _price(options: Options) -> jax.Array:
+    gap = options.forward - options.strike
+    intrinsic = jnp.maximum(options.sign * gap, 0.0)
+    live = _undiscounted(gap, options.vol * jnp.sqrt(options.years), options.sign)
+    return options.discount * jnp.where(options.dead, intrinsic, live)
 
 
 @jax.jit
-def _price_kernel(forward, strike, expiry, vol, rate, is_call):
-    return _price(_prepare(forward, strike, expiry, vol, rate, is_call))
+def _price_kernel(
+    forward: jax.Array,
+    strike: jax.Array,
+    expiry: jax.Array,
+    vol: jax.Array,
+    rate: jax.Array,
+    is_call: jax.Array,
+) -> jax.Array:
+    return _price(broadcast_options(forward, strike, expiry, vol, rate, is_call))
 
 
 @jax.jit
-def _greeks_kernel(forward, strike, expiry, vol, rate, is_call):
-    terms = _prepare(forward, strike, expiry, vol, rate, is_call)
-    gap, t, v, rate, sign, discount, dead = terms
+def _greeks_kernel(
+    forward: jax.Array,
+    strike: jax.Array,
+    expiry: jax.Array,
+    vol: jax.Array,
+    rate: jax.Array,
+    is_call: jax.Array,
+) -> Greeks:
+    options = broadcast_options(forward, strike, expiry, vol, rate, is_call)
+    gap, settle = options.forward - options.strike, options.settle
+    t, v, r, sign, discount = options.years, options.vol, options.rate, options.sign, options.discount
     root_t = jnp.sqrt(t)
     s = v * root_t
     d = jnp.clip(gap / s, -_FAR, _FAR)
     square, half_t = d * d, 0.5 / t
     density = discount * norm_pdf(d)
-    price = _price(terms)
+    price = _price(options)
     delta, vega, gamma = sign * discount * norm_cdf(sign * d), density * root_t, density / s
     step = sign * discount * 0.5 * (1.0 + sign * jnp.sign(gap))
-
-    def settle(value: Any, expired: Any = 0.0) -> Any:
-        return jnp.where(dead, expired, value)
 
     return Greeks(
         price=price,
         delta=settle(delta, step),
         gamma=settle(gamma),
         vega=settle(vega),
-        theta=settle(rate * price - density * v / (2.0 * root_t)),
+        theta=settle(r * price - density * v / (2.0 * root_t)),
         rho=settle(-t * price),
         vanna=settle(-density * d / v),
         volga=settle(vega * square / v),
-        charm=settle(rate * delta + density * d * half_t),
-        veta=settle(vega * (rate - (1.0 + square) * half_t)),
+        charm=settle(r * delta + density * d * half_t),
+        veta=settle(vega * (r - (1.0 + square) * half_t)),
         dual_delta=settle(-delta, -step),
         dual_gamma=settle(gamma),
         speed=settle(-gamma * d / s),
         zomma=settle(gamma * (square - 1.0) / v),
-        color=settle(gamma * (rate + (1.0 - square) * half_t)),
+        color=settle(gamma * (r + (1.0 - square) * half_t)),
         ultima=settle(vega * square * (square - 3.0) / v / v),
     )

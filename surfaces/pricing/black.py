@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gammawall.surfaces.arguments import CALL_FLAG, anything, check_arguments
+from gammawall.surfaces.arrays import Array, ArrayLike, Numbers
 from gammawall.surfaces.precision import evaluate
 from gammawall.surfaces.pricing.normal import INV_SQRT_2PI, SQRT_HALF, norm_pdf
 from gammawall.surfaces.pricing.normalised import FARTHEST, log_moneyness, scaled_tails
+from gammawall.surfaces.pricing.options import Options, broadcast_options, least_power
 
 __all__ = ["ALLOWED", "Greeks", "black_greeks", "black_price", "price_and_greeks"]
 
@@ -43,37 +45,37 @@ class Greeks:
     forward and rate. Vol derivatives are per 1.00 of vol.
     """
 
-    price: Any
+    price: Array
     """V, index points"""
-    delta: Any
+    delta: Array
     """∂V/∂F"""
-    gamma: Any
+    gamma: Array
     """∂²V/∂F²"""
-    vega: Any
+    vega: Array
     """∂V/∂σ"""
-    theta: Any
+    theta: Array
     """−∂V/∂T"""
-    rho: Any
+    rho: Array
     """∂V/∂r at fixed forward = −T V"""
-    vanna: Any
+    vanna: Array
     """∂²V/∂F∂σ"""
-    volga: Any
+    volga: Array
     """∂²V/∂σ²"""
-    charm: Any
+    charm: Array
     """−∂²V/∂F∂T"""
-    veta: Any
+    veta: Array
     """−∂²V/∂σ∂T"""
-    dual_delta: Any
+    dual_delta: Array
     """∂V/∂K"""
-    dual_gamma: Any
+    dual_gamma: Array
     """∂²V/∂K²"""
-    speed: Any
+    speed: Array
     """∂³V/∂F³"""
-    zomma: Any
+    zomma: Array
     """∂³V/∂F²∂σ"""
-    color: Any
+    color: Array
     """−∂³V/∂F²∂T"""
-    ultima: Any
+    ultima: Array
     """∂³V/∂σ³"""
 
     def __iter__(self):
@@ -81,8 +83,14 @@ class Greeks:
 
 
 def black_price(
-    forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any = 0.0, *, is_call: Any = True
-) -> Any:
+    forward: Numbers,
+    strike: Numbers,
+    expiry: Numbers,
+    vol: Numbers,
+    rate: Numbers = 0.0,
+    *,
+    is_call: Numbers = True,
+) -> Array:
     """Discounted Black-76 price, index points.
 
     Args:
@@ -111,7 +119,13 @@ def black_price(
 
 
 def black_greeks(
-    forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any = 0.0, *, is_call: Any = True
+    forward: Numbers,
+    strike: Numbers,
+    expiry: Numbers,
+    vol: Numbers,
+    rate: Numbers = 0.0,
+    *,
+    is_call: Numbers = True,
 ) -> Greeks:
     """Price and all greeks to third order of one broadcast set of options.
 
@@ -130,43 +144,35 @@ def black_greeks(
     return evaluate(_greeks_kernel, forward, strike, expiry, vol, rate, is_call)
 
 
-class _Terms(NamedTuple):
-    """Broadcast arguments, with harmless stand-ins where there is nothing to integrate over."""
+class _Live(NamedTuple):
+    """Options, and forward and strike with 1 where they are dead."""
 
+    options: Options
     forward: jax.Array
     strike: jax.Array
-    rate: jax.Array
-    sign: jax.Array
-    discount: jax.Array
-    dead: jax.Array
-    """no time or no vol is left"""
-    live: tuple[jax.Array, ...]
-    """forward, strike, years, vol"""
 
 
-def _prepare(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any, is_call: Any) -> _Terms:
-    numbers = jnp.broadcast_arrays(*map(jnp.asarray, (forward, strike, expiry, vol, rate)))
-    dtype = jnp.result_type(*numbers, float)
-    forward, strike, expiry, vol, rate = (v.astype(dtype) for v in numbers)
-    tiny = float(jnp.finfo(dtype).tiny)
-    forward, strike = _lifted(forward, tiny**0.25), _lifted(strike, tiny**0.25)
-    years = jnp.maximum(expiry, 0.0)
-    # Below tiny^¼ some power of time or vol in the greeks would overflow. Compared so that NaN counts as live
-    # and reaches the result.
-    dead = (years <= tiny**0.25) | (vol <= tiny**0.25)
-    # Double where: the dead branch must not send NaN through a gradient.
-    one = jnp.ones_like(forward)
-    live = tuple(jnp.where(dead, one, v) for v in (forward, strike, years, vol))
-    sign = jnp.where(is_call, 1.0, -1.0).astype(dtype)
-    return _Terms(forward, strike, rate, sign, jnp.exp(-rate * years), dead, live)
+def _prepare(
+    forward: ArrayLike,
+    strike: ArrayLike,
+    expiry: ArrayLike,
+    vol: ArrayLike,
+    rate: ArrayLike,
+    is_call: ArrayLike,
+) -> _Live:
+    options = broadcast_options(forward, strike, expiry, vol, rate, is_call)
+    least, one = least_power(options.forward.dtype), jnp.ones_like(options.forward)
+    lifted = options._replace(forward=_lifted(options.forward, least), strike=_lifted(options.strike, least))
+    live = (jnp.where(lifted.dead, one, value) for value in (lifted.forward, lifted.strike))
+    return _Live(lifted, *live)
 
 
-def _lifted(value: Any, least: float) -> Any:
+def _lifted(value: jax.Array, least: float) -> jax.Array:
     """A zero strike has no logarithm: one far below any price stands in for it, with the same derivatives."""
     return value + jax.lax.stop_gradient(jnp.where(value <= 0.0, least - value, 0.0))
 
 
-def _distances(forward: Any, strike: Any, total_vol: Any) -> tuple[Any, Any]:
+def _distances(forward: jax.Array, strike: jax.Array, total_vol: jax.Array) -> tuple[jax.Array, jax.Array]:
     """d₁ and d₂."""
     h, t = log_moneyness(forward, strike) / total_vol, 0.5 * total_vol
     return jnp.clip(h + t, -_FAR, _FAR), jnp.clip(h - t, -_FAR, _FAR)
@@ -175,18 +181,18 @@ def _distances(forward: Any, strike: Any, total_vol: Any) -> tuple[Any, Any]:
 class _Parts(NamedTuple):
     """What price and greeks are made of."""
 
-    value: Any
+    value: Array
     """undiscounted price"""
-    first: Any
+    first: Array
     """Φ(ω d₁)"""
-    second: Any
+    second: Array
     """Φ(ω d₂)"""
-    density: Any
+    density: Array
     """φ(d₁)"""
 
 
 @jax.custom_jvp
-def _parts(forward: Any, strike: Any, total_vol: Any, sign: Any) -> _Parts:
+def _parts(forward: jax.Array, strike: jax.Array, total_vol: jax.Array, sign: jax.Array) -> _Parts:
     """Undiscounted price, both probabilities and the density, from one exp and one pair of erfcx.
 
     On the out-of-the-money side, with E the scaled tails of |d|, value = ½ F e^{-d₁²/2} [E₁ − E₂], free of
@@ -214,7 +220,7 @@ def _parts(forward: Any, strike: Any, total_vol: Any, sign: Any) -> _Parts:
 
 
 @_parts.defjvp
-def _parts_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[_Parts, _Parts]:
+def _parts_jvp(primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]) -> tuple[_Parts, _Parts]:
     # In closed form: differentiated piece by piece the price would lose its smoothness at F = K.
     forward, strike, total_vol, sign = primals
     d_forward, d_strike, d_vol, _ = tangents
@@ -232,58 +238,70 @@ def _parts_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[_Pa
     )
 
 
-def _price(terms: _Terms, parts: _Parts) -> Any:
-    intrinsic = jnp.maximum(terms.sign * (terms.forward - terms.strike), 0.0)
-    return terms.discount * jnp.where(terms.dead, intrinsic, parts.value)
+def _price(options: Options, parts: _Parts) -> jax.Array:
+    intrinsic = jnp.maximum(options.sign * (options.forward - options.strike), 0.0)
+    return options.discount * jnp.where(options.dead, intrinsic, parts.value)
 
 
-def _of_live(terms: _Terms) -> _Parts:
-    f, k, t, v = terms.live
-    return _parts(f, k, v * jnp.sqrt(t), terms.sign)
+def _of_live(live: _Live) -> _Parts:
+    options, f, k = live
+    return _parts(f, k, options.vol * jnp.sqrt(options.years), options.sign)
 
 
 @jax.jit
-def _price_kernel(forward, strike, expiry, vol, rate, is_call):
-    terms = _prepare(forward, strike, expiry, vol, rate, is_call)
-    return _price(terms, _of_live(terms))
+def _price_kernel(
+    forward: jax.Array,
+    strike: jax.Array,
+    expiry: jax.Array,
+    vol: jax.Array,
+    rate: jax.Array,
+    is_call: jax.Array,
+) -> jax.Array:
+    live = _prepare(forward, strike, expiry, vol, rate, is_call)
+    return _price(live.options, _of_live(live))
 
 
-def price_and_greeks(forward: Any, strike: Any, expiry: Any, vol: Any, rate: Any, is_call: Any) -> Greeks:
+def price_and_greeks(
+    forward: ArrayLike,
+    strike: ArrayLike,
+    expiry: ArrayLike,
+    vol: ArrayLike,
+    rate: ArrayLike,
+    is_call: ArrayLike,
+) -> Greeks:
     """The greeks as plain jax expressions, for use inside other kernels; arguments as `black_greeks`."""
-    terms = _prepare(forward, strike, expiry, vol, rate, is_call)
-    rate, sign, discount = terms.rate, terms.sign, terms.discount
-    f, k, t, v = terms.live
+    live = _prepare(forward, strike, expiry, vol, rate, is_call)
+    options, f, k = live
+    t, v, r, sign, discount = options.years, options.vol, options.rate, options.sign, options.discount
+    settle = options.settle
     root_t = jnp.sqrt(t)
     s, half_t = v * root_t, 0.5 / t
-    parts = _of_live(terms)
+    parts = _of_live(live)
     d1, d2 = _distances(f, k, s)
     density = discount * parts.density
-    price = _price(terms, parts)
+    price = _price(options, parts)
     delta = sign * discount * parts.first
     gamma = density / (f * s)
     vega = density * f * root_t
     product = d1 * d2
-    step = sign * discount * 0.5 * (1.0 + sign * jnp.sign(terms.forward - terms.strike))
-
-    def settle(value: Any, expired: Any = 0.0) -> Any:
-        return jnp.where(terms.dead, expired, value)
+    step = sign * discount * 0.5 * (1.0 + sign * jnp.sign(options.forward - options.strike))
 
     return Greeks(
         price=price,
         delta=settle(delta, step),
         gamma=settle(gamma),
         vega=settle(vega),
-        theta=settle(rate * price - 0.5 * vega * v / t),
+        theta=settle(r * price - 0.5 * vega * v / t),
         rho=settle(-t * price),
         vanna=settle(-density * d2 / v),
         volga=settle(vega * product / v),
-        charm=settle(rate * delta + density * d2 * half_t),
-        veta=settle(vega * (rate - (1.0 + product) * half_t)),
+        charm=settle(r * delta + density * d2 * half_t),
+        veta=settle(vega * (r - (1.0 + product) * half_t)),
         dual_delta=settle(-sign * discount * parts.second, -step),
         dual_gamma=settle(density * f / (k * k * s)),
         speed=settle(-gamma / f * (1.0 + d1 / s)),
         zomma=settle(gamma * (product - 1.0) / v),
-        color=settle(gamma * (rate + (1.0 - product) * half_t)),
+        color=settle(gamma * (r + (1.0 - product) * half_t)),
         ultima=settle(vega / v * (product * (product - 1.0) - d1 * d1 - d2 * d2) / v),
     )
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammawall.surfaces.arguments import CALL_FLAG, check_arguments, check_shapes
+from gammawall.surfaces.arrays import Array, Numbers
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.precision import evaluate, is_traced
 from gammawall.surfaces.pricing.normal import horner, norm_cdf, norm_pdf, odd_ratio
@@ -75,20 +76,20 @@ class ImpliedStatus(IntEnum):
 class ImpliedVol:
     """Implied vols and their reasons, of one shape."""
 
-    vol: Any
+    vol: Array
     """Annual decimal vol; NaN unless the status is ``ok``."""
-    status: Any
+    status: Array
     """:class:`ImpliedStatus` as an integer."""
 
 
 def implied_vol(
-    price: Any,
-    forward: Any,
-    strike: Any,
-    expiry: Any,
-    rate: Any = 0.0,
+    price: Numbers,
+    forward: Numbers,
+    strike: Numbers,
+    expiry: Numbers,
+    rate: Numbers = 0.0,
     *,
-    is_call: Any = True,
+    is_call: Numbers = True,
     throw: bool = False,
 ) -> ImpliedVol:
     """Black-76 implied volatility, the σ with V(F, K, T, σ, r) = price.
@@ -151,7 +152,14 @@ def _raise_on_failure(result: ImpliedVol) -> None:
 
 
 @jax.jit
-def _implied_vol(price: Any, forward: Any, strike: Any, expiry: Any, rate: Any, is_call: Any) -> ImpliedVol:
+def _implied_vol(
+    price: jax.Array,
+    forward: jax.Array,
+    strike: jax.Array,
+    expiry: jax.Array,
+    rate: jax.Array,
+    is_call: jax.Array,
+) -> ImpliedVol:
     dtype = jnp.result_type(float, price, forward, strike, expiry, rate)
     price, forward, strike, expiry, rate = (
         jnp.asarray(v, dtype) for v in (price, forward, strike, expiry, rate)
@@ -226,7 +234,7 @@ def _total_vol(
 
 
 @_total_vol.defjvp
-def _total_vol_jvp(primals: Any, tangents: Any) -> Any:
+def _total_vol_jvp(primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]) -> Any:
     """ds = (dV - ∂V/∂F dF - ∂V/∂K dK) / (∂V/∂s), the total derivative of V(F, K, s) = quoted."""
     _, forward, strike, sign = primals
     d_quoted, d_forward, d_strike, _ = tangents

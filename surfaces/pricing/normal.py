@@ -6,13 +6,14 @@ The functions compute at the dtype of their argument and work under ``jit``, ``v
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["erfcx", "norm_cdf", "norm_pdf", "norm_ppf", "normal_from_bits"]
+from gammawall.surfaces.arrays import ArrayLike
+
+__all__ = ["erfcx", "norm_cdf", "norm_pdf", "normal_from_bits"]
 
 SQRT_HALF = 0.7071067811865476
 INV_SQRT_2PI = 0.3989422804014327
@@ -71,7 +72,7 @@ _PPF_NUMERATOR = (1.25331397, 0.448952215, 0.0886618013, 0.0116520501, 0.0009658
 _PPF_DENOMINATOR = (1.0, 0.0964124624, 0.0324656547, 0.0021841975, 0.000167063985, 1.01210926e-06)
 
 
-def erfcx_coefficients(dtype: Any) -> tuple[float, ...]:
+def erfcx_coefficients(dtype: np.dtype) -> tuple[float, ...]:
     """Coefficients of P, lowest power first, for a working dtype."""
     return _ERFCX_F64 if jnp.dtype(dtype) == jnp.float64 else _ERFCX_F32
 
@@ -84,7 +85,7 @@ def horner(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
     return total
 
 
-def _as_float(x: Any) -> jax.Array:
+def _as_float(x: ArrayLike) -> jax.Array:
     return jnp.asarray(x, jnp.result_type(float, x))
 
 
@@ -135,7 +136,7 @@ def erfcx_pair(first: jax.Array, second: jax.Array, gap: jax.Array) -> tuple[jax
     return value / w1, gap * (value - ERFCX_SPAN * v2 * slope) / (w1 * w2)
 
 
-def erfcx(x: Any) -> jax.Array:
+def erfcx(x: ArrayLike) -> jax.Array:
     """Scaled complementary error function, erfcx(x) = exp(x²) erfc(x).
 
     Args:
@@ -150,7 +151,7 @@ def erfcx(x: Any) -> jax.Array:
     return jnp.where(x < 0, 2.0 * _exp_square(1.0, below) - positive, positive)
 
 
-def norm_pdf(x: Any) -> jax.Array:
+def norm_pdf(x: ArrayLike) -> jax.Array:
     """Standard normal density, φ(x) = exp(-x²/2)/√(2π).
 
     Args:
@@ -176,7 +177,7 @@ def _norm_cdf_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tupl
     return _norm_cdf(x), norm_pdf(x) * dx
 
 
-def norm_cdf(x: Any) -> jax.Array:
+def norm_cdf(x: ArrayLike) -> jax.Array:
     """Standard normal distribution function, Φ(x) = ½ erfc(-x/√2).
 
     Args:
@@ -186,18 +187,6 @@ def norm_cdf(x: Any) -> jax.Array:
         Array of the shape of ``x``, within a few ε of itself down to underflow at x = -37.5 (float64).
     """
     return _norm_cdf(_as_float(x))
-
-
-def norm_ppf(p: Any) -> jax.Array:
-    """Inverse of the standard normal distribution function, x with Φ(x) = p.
-
-    Args:
-        p: probability, any shape.
-
-    Returns:
-        Array of the shape of ``p``, within a few ε of itself; -inf at 0, inf at 1, NaN outside [0, 1].
-    """
-    return jax.scipy.special.ndtri(_as_float(p))
 
 
 def odd_ratio(w: jax.Array) -> jax.Array:

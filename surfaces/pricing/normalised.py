@@ -17,7 +17,7 @@ _LN2 = 0.6931471805599453
 
 
 @jax.custom_jvp
-def log_moneyness(forward: Any, strike: Any) -> Any:
+def log_moneyness(forward: jax.Array, strike: jax.Array) -> Any:
     """ln(F/K), accurate where F ≈ K too.
 
         ln(F/K) = e ln 2 + 2 artanh((F − 2ᵉK)/(F + 2ᵉK)),   2ᵉ the power of two nearest to F/K

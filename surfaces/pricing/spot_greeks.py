@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gammawall.surfaces.arguments import check_arguments
+from gammawall.surfaces.arrays import Array, Numbers
 from gammawall.surfaces.precision import evaluate
 from gammawall.surfaces.pricing.black import ALLOWED, price_and_greeks
 from gammawall.surfaces.units import DAYS_PER_YEAR, ONE_PERCENT, VOL_POINT
@@ -23,37 +23,37 @@ _ALLOWED = ALLOWED | {"spot": ALLOWED["forward"], "dividend_yield": ALLOWED["rat
 class SpotGreeks:
     """Derivatives of the Black–Scholes–Merton price V(S, K, T, σ, r, q), all of one broadcast shape."""
 
-    price: Any
+    price: Array
     """V, index points"""
-    delta: Any
+    delta: Array
     """∂V/∂S, points per point of spot"""
-    gamma: Any
+    gamma: Array
     """∂²V/∂S², delta per point of spot"""
-    vega_per_vol_point: Any
+    vega_per_vol_point: Array
     """0.01 ∂V/∂σ, points for one vol point (12 % to 13 %)"""
-    theta_per_day: Any
+    theta_per_day: Array
     """−∂V/∂T / 365, points as one calendar day passes at fixed spot: negative where the option decays"""
-    forward_theta_per_day: Any
+    forward_theta_per_day: Array
     """the same at fixed forward, (rV − σν/2T) / 365: what Cboe's files print as theta"""
-    rho_per_pct: Any
+    rho_per_pct: Array
     """0.01 ∂V/∂r, points for one percentage point of rate, at fixed spot and dividend yield"""
-    dividend_rho_per_pct: Any
+    dividend_rho_per_pct: Array
     """0.01 ∂V/∂q, points for one percentage point of dividend yield"""
-    vanna_per_vol_point: Any
+    vanna_per_vol_point: Array
     """0.01 ∂²V/∂S∂σ, delta for one vol point"""
-    charm_per_day: Any
+    charm_per_day: Array
     """−∂²V/∂S∂T / 365, delta as one calendar day passes at fixed spot"""
 
 
 def spot_greeks(
-    spot: Any,
-    strike: Any,
-    expiry: Any,
-    vol: Any,
-    rate: Any = 0.0,
-    dividend_yield: Any = 0.0,
+    spot: Numbers,
+    strike: Numbers,
+    expiry: Numbers,
+    vol: Numbers,
+    rate: Numbers = 0.0,
+    dividend_yield: Numbers = 0.0,
     *,
-    is_call: Any = True,
+    is_call: Numbers = True,
 ) -> SpotGreeks:
     """Price and greeks by spot, per point, vol point, calendar day and percentage point.
 
@@ -97,7 +97,15 @@ def spot_greeks(
 
 
 @jax.jit
-def _kernel(spot, strike, expiry, vol, rate, dividend_yield, is_call):
+def _kernel(
+    spot: jax.Array,
+    strike: jax.Array,
+    expiry: jax.Array,
+    vol: jax.Array,
+    rate: jax.Array,
+    dividend_yield: jax.Array,
+    is_call: jax.Array,
+):
     years = jnp.maximum(expiry, 0.0)
     growth = rate - dividend_yield
     carry = jnp.exp(growth * years)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from gammawall.surfaces.arrays import Array, Numbers
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.vol_surfaces.svi import VolSurface, durrleman
 
@@ -84,7 +85,7 @@ class ArbitrageReport:
 
 
 def check_arbitrage(
-    surface: VolSurface, *, k: Any = None, years: Any = None, tolerance: float = 1e-10
+    surface: VolSurface, *, k: Numbers | None = None, years: Numbers | None = None, tolerance: float = 1e-10
 ) -> ArbitrageReport:
     """Search a surface for static arbitrage on a dense grid.
 
@@ -133,7 +134,7 @@ def check_arbitrage(
     )
 
 
-def arbitrage_margins(surface: VolSurface, k: Any, years: Any) -> tuple[Any, Any, Any]:
+def arbitrage_margins(surface: VolSurface, k: Array, years: Array) -> tuple[Any, Any, Any]:
     """The three margins on a grid, each negative where there is arbitrage; works under ``jit`` and ``vmap``.
 
     Args:
@@ -151,7 +152,7 @@ def arbitrage_margins(surface: VolSurface, k: Any, years: Any) -> tuple[Any, Any
     return durrleman(k, w), t * w.by_t / w.value, LEE_BOUND - abs(wings.by_k)
 
 
-def _default_times(years: Any) -> np.ndarray:
+def _default_times(years: Array) -> np.ndarray:
     knots = np.asarray(years, float)
     inside = [np.linspace(a, b, _PER_INTERVAL + 2)[1:-1] for a, b in pairwise(knots)]
     ends = [knots[0] * np.array([0.05, 0.4, 0.8]), knots[-1] * np.array([1.2, 2.0])]

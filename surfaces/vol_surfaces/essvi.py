@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.precision import evaluate
 from gammawall.surfaces.vol_surfaces.svi import Surface, TotalVariance, bracket, check_expiries
 
@@ -18,7 +19,7 @@ _RHO_BOUND = 1.0 - 1e-6
 """tanh reaches 1 in floating point, where ratios of 1 ± ρ have no value."""
 
 
-def essvi_slice(k: Any, theta: Any, left: Any, right: Any) -> tuple[jax.Array, ...]:
+def essvi_slice(k: Array, theta: Array, left: Array, right: Array) -> tuple[Array, ...]:
     """One slice as plain jax expressions, with its derivatives in k and in its three parameters.
 
     w = ½(z + R),  z = θ + (right − left)k/2,  R = √(z² + left·right·k²)
@@ -58,7 +59,9 @@ def essvi_slice(k: Any, theta: Any, left: Any, right: Any) -> tuple[jax.Array, .
     )
 
 
-def essvi_parameters(rho_free: Any, theta_free: Any, psi_free: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def essvi_parameters(
+    rho_free: Array, theta_free: Array, psi_free: Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(θ, ρ, ψ) of every expiry from any 3N real numbers, free of butterfly and calendar arbitrage.
 
     ρ = tanh, a = exp and c = logistic of the three arguments;
@@ -83,7 +86,9 @@ def essvi_parameters(rho_free: Any, theta_free: Any, psi_free: Any) -> tuple[jax
     theta = _theta(growth, jnp.exp(theta_free))
     share = jax.nn.sigmoid(psi_free)
 
-    def step(carry: tuple[Any, Any], row: tuple[Any, ...]) -> tuple[tuple[Any, Any], Any]:
+    def step(
+        carry: tuple[jax.Array, jax.Array], row: tuple[jax.Array, ...]
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         psi_before, theta_before = carry
         p, ceiling, theta_here, c = row
         least = psi_before * p
@@ -129,27 +134,27 @@ def essvi_free(theta: np.ndarray, rho: np.ndarray, psi: np.ndarray, *, room: flo
     return np.stack([np.arctanh(rho / _RHO_BOUND), np.log(increments), np.log(share / (1.0 - share))])
 
 
-def _growth(rho: Any) -> jax.Array:
+def _growth(rho: Array) -> jax.Array:
     rho = jnp.asarray(rho)
     p = jnp.maximum((1.0 + rho[:-1]) / (1.0 + rho[1:]), (1.0 - rho[:-1]) / (1.0 - rho[1:]))
     return jnp.concatenate([jnp.ones_like(rho[:1]), p])
 
 
-def _theta(growth: Any, increments: Any) -> jax.Array:
-    def step(level: Any, row: tuple[Any, Any]) -> tuple[Any, Any]:
+def _theta(growth: Array, increments: Array) -> jax.Array:
+    def step(level: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         level = level * row[0] + row[1]
         return level, level
 
     increments = jnp.asarray(increments)
-    return jax.lax.scan(step, jnp.zeros_like(increments[0]), (growth, increments))[1]
+    return jax.lax.scan(step, jnp.zeros_like(increments[0]), (jnp.asarray(growth), increments))[1]
 
 
-def _ceiling(growth: Any, theta: Any, rho: Any) -> jax.Array:
+def _ceiling(growth: Array, theta: Array, rho: Array) -> jax.Array:
     """min(f_i, f_{i+1}/p_{i+1}, …): what this slice and every later one leave room for."""
     wide = 1.0 + jnp.abs(jnp.asarray(rho))
     own = jnp.minimum(4.0 / wide, 2.0 * jnp.sqrt(theta / wide))
 
-    def step(later: Any, row: tuple[Any, Any]) -> tuple[Any, Any]:
+    def step(later: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         here = jnp.minimum(row[0], later / row[1])
         return here, here
 
@@ -159,7 +164,15 @@ def _ceiling(growth: Any, theta: Any, rho: Any) -> jax.Array:
 
 
 @jax.jit
-def _essvi_kernel(years: Any, forwards: Any, theta: Any, rho: Any, psi: Any, k: Any, t: Any) -> TotalVariance:
+def _essvi_kernel(
+    years: jax.Array,
+    forwards: jax.Array,
+    theta: jax.Array,
+    rho: jax.Array,
+    psi: jax.Array,
+    k: jax.Array,
+    t: jax.Array,
+) -> TotalVariance:
     del forwards
     years, theta, rho, psi = map(jnp.asarray, (years, theta, rho, psi))
     k, t = jnp.broadcast_arrays(jnp.asarray(k, years.dtype), jnp.asarray(t, years.dtype))
@@ -178,11 +191,14 @@ def _essvi_kernel(years: Any, forwards: Any, theta: Any, rho: Any, psi: Any, k: 
     early_rate = early / t * jnp.array([1.0, 0.5, 0.5]).astype(years.dtype).reshape((3,) + (1,) * k.ndim)
     at, rate = jnp.where(before, early, at), jnp.where(before, early_rate, rate)
     w, by_k, by_kk, *by_parameter = essvi_slice(k, *at)
-    return TotalVariance(w, by_k, by_kk, sum(d * r for d, r in zip(by_parameter, rate, strict=True)))
+    by_t = sum(d * r for d, r in zip(by_parameter, rate, strict=True))
+    return TotalVariance(w, by_k, by_kk, cast(jax.Array, by_t))
 
 
 @jax.jit
-def _from_free_kernel(rho_free: Any, theta_free: Any, psi_free: Any) -> tuple[jax.Array, ...]:
+def _from_free_kernel(
+    rho_free: jax.Array, theta_free: jax.Array, psi_free: jax.Array
+) -> tuple[jax.Array, ...]:
     return essvi_parameters(rho_free, theta_free, psi_free)
 
 
@@ -202,11 +218,11 @@ class EssviSurface(Surface):
         psi: θφ, sum of the slopes of the two wings.
     """
 
-    years: Any
-    forwards: Any
-    theta: Any
-    rho: Any
-    psi: Any
+    years: Array
+    forwards: Array
+    theta: Array
+    rho: Array
+    psi: Array
 
     _kernel = staticmethod(_essvi_kernel)
 
@@ -215,7 +231,7 @@ class EssviSurface(Surface):
 
     @classmethod
     def from_free(
-        cls, years: Any, forwards: Any, rho_free: Any, theta_free: Any, psi_free: Any
+        cls, years: Array, forwards: Array, rho_free: Array, theta_free: Array, psi_free: Array
     ) -> EssviSurface:
         """Arbitrage-free surface of any real numbers, by `essvi_parameters`."""
         theta, rho, psi = evaluate(_from_free_kernel, rho_free, theta_free, psi_free)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from jax.scipy.linalg import solve_triangular
 
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.chains.bands import quote_bands
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.chains.terms import ChainTerms, chain_terms
@@ -94,19 +95,19 @@ class SurfaceFit(Display):
 class _Quotes(NamedTuple):
     """Padded rows of quotes, [N, W], in units of each slice's own standard deviation s, [N]."""
 
-    s: Any
+    s: Array
     """total vol at the money, σ√T"""
-    level: Any
+    level: Array
     """vol at the money"""
-    x: Any
+    x: Array
     """ln(K/F)/s"""
-    mid: Any
+    mid: Array
     """vols"""
-    low: Any
-    high: Any
-    scale: Any
+    low: Array
+    high: Array
+    scale: Array
     """vol error that counts as one"""
-    share: Any
+    share: Array
     """1/number of quotes in the row, 0 where padded"""
 
 
@@ -236,12 +237,12 @@ def _report(table: pd.DataFrame, kept: pd.Index, quotes: _Quotes, vol: np.ndarra
     return fitted.assign(reason=table["reason"])
 
 
-def _loss(vol: Any, q: _Quotes) -> Any:
+def _loss(vol: Array, q: _Quotes) -> jax.Array:
     """Mean Huber loss of each slice."""
     return 0.5 * jnp.sum(_residual(vol, q) ** 2, axis=-1)
 
 
-def _residual(vol: Any, q: _Quotes) -> Any:
+def _residual(vol: Array, q: _Quotes) -> jax.Array:
     """Numbers r with Σ r²/2 = `_loss`: the error, and beyond the Huber threshold ± the root of its loss."""
     error = (vol - q.mid) / q.scale
     far = jnp.abs(error) > _HUBER
@@ -251,15 +252,15 @@ def _residual(vol: Any, q: _Quotes) -> Any:
 
 
 def _minimise_scaled(
-    loss: Callable[[Any], Any], start: Any, hessian: Any, steps: int
+    loss: Callable[[jax.Array], jax.Array], start: jax.Array, hessian: jax.Array, steps: int
 ) -> tuple[jax.Array, jax.Array]:
     """Minimum and value by L-BFGS, in coordinates where a positive matrix near the Hessian is I."""
     factor = jnp.linalg.cholesky(hessian).T
 
-    def point(z: Any) -> Any:
+    def point(z: jax.Array) -> jax.Array:
         return start + solve_triangular(factor, z, lower=False).reshape(start.shape)
 
-    def scaled(z: Any) -> Any:
+    def scaled(z: jax.Array) -> jax.Array:
         return loss(point(z))
 
     origin = jnp.zeros(start.size)
@@ -269,15 +270,17 @@ def _minimise_scaled(
     return jnp.where(better, point(z), start), jnp.where(better, after, before)
 
 
-def _fit_slice(residual: Callable[[Any], Any], start: Any, steps: int) -> tuple[jax.Array, jax.Array]:
+def _fit_slice(
+    residual: Callable[[jax.Array], jax.Array], start: jax.Array, steps: int
+) -> tuple[jax.Array, jax.Array]:
     """Minimum and value of Σ r²/2 for a handful of parameters, by damped Gauss–Newton steps."""
 
     # L-BFGS finds the same minima here, but its line search takes four times as long to compile.
-    def half_square(u: Any) -> Any:
+    def half_square(u: jax.Array) -> jax.Array:
         value = 0.5 * jnp.sum(residual(u) ** 2)
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
-    def step(_: Any, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step(_: int, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         u, value, damping = carry
         slopes = jax.jacfwd(residual)(u)
         normal = slopes.T @ slopes
@@ -291,7 +294,7 @@ def _fit_slice(residual: Callable[[Any], Any], start: Any, steps: int) -> tuple[
     return jax.lax.fori_loop(0, steps, step, (start, half_square(start), jnp.ones(())))[:2]
 
 
-def _best(points: Any, values: Any) -> tuple[Any, Any]:
+def _best(points: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
     return points[jnp.argmin(values)], jnp.min(values)
 
 
@@ -299,20 +302,20 @@ _ESSVI_STARTS = np.array([[0.0, -0.5, -0.5], [0.0, -1.0, 0.0], [0.0, 0.2, -1.0]]
 _SMOOTHING = (1e-3, 0.1, 0.3)  # widths in ln T over which ρ is averaged before a start
 
 
-def _essvi_vol(quotes: _Quotes, theta: Any, rho: Any, psi: Any) -> Any:
+def _essvi_vol(quotes: _Quotes, theta: Array, rho: Array, psi: Array) -> Array:
     """Model vols of one slice."""
     w = essvi_slice(quotes.s * quotes.x, theta, psi * (1.0 - rho), psi * (1.0 + rho))[0]
     return quotes.level / quotes.s * jnp.sqrt(w)
 
 
 @jax.jit
-def _essvi_seeds(quotes: _Quotes) -> tuple[Any, tuple[Any, Any, Any]]:
+def _essvi_seeds(quotes: _Quotes) -> tuple[jax.Array, tuple[Array, jax.Array, Array]]:
     """Slices fitted one by one: the mean loss, and (θ, ρ, ψ) of each."""
 
-    def parameters(u: Any, s: Any) -> tuple[Any, Any, Any]:
+    def parameters(u: jax.Array, s: Array) -> tuple[Array, jax.Array, Array]:
         return s * s * jnp.exp(u[0]), 0.999 * jnp.tanh(u[1]), s * jnp.exp(u[2])
 
-    def fit(q: _Quotes) -> tuple[Any, Any]:
+    def fit(q: _Quotes) -> tuple[jax.Array, jax.Array]:
         run = partial(_fit_slice, lambda u: _residual(_essvi_vol(q, *parameters(u, q.s)), q), steps=30)
         return _best(*jax.vmap(run)(jnp.asarray(_ESSVI_STARTS)))
 
@@ -322,7 +325,7 @@ def _essvi_seeds(quotes: _Quotes) -> tuple[Any, tuple[Any, Any, Any]]:
 
 def _fit_essvi(
     quotes: _Quotes, years: np.ndarray, theta: np.ndarray, rho: np.ndarray, psi: np.ndarray
-) -> tuple[Any, ...]:
+) -> tuple[jax.Array, ...]:
     distance = np.subtract.outer(np.log(years), np.log(years))
     weights = [np.exp(-0.5 * (distance / width) ** 2) for width in _SMOOTHING]
     starts = [essvi_free(theta, weight @ rho / weight.sum(axis=1), psi) for weight in weights]
@@ -330,13 +333,13 @@ def _fit_essvi(
 
 
 @jax.jit
-def _fit_essvi_jointly(quotes: _Quotes, starts: Any) -> tuple[Any, ...]:
+def _fit_essvi_jointly(quotes: _Quotes, starts: jax.Array) -> tuple[jax.Array, ...]:
     count = starts.shape[-1]
 
-    def vol(u: Any) -> Any:
+    def vol(u: jax.Array) -> Array:
         return jax.vmap(_essvi_vol)(quotes, *essvi_parameters(*u.reshape(3, count)))
 
-    def run(start: Any) -> tuple[Any, Any]:
+    def run(start: jax.Array) -> tuple[jax.Array, jax.Array]:
         slopes = jax.jacfwd(lambda u: _residual(vol(u), quotes).ravel())(start.ravel()) / np.sqrt(count)
         hessian = slopes.T @ slopes + 1e-6 * jnp.eye(start.size)
         return _minimise_scaled(lambda u: jnp.mean(_loss(vol(u), quotes)), start, hessian, 150)
@@ -344,9 +347,10 @@ def _fit_essvi_jointly(quotes: _Quotes, starts: Any) -> tuple[Any, ...]:
     return essvi_parameters(*_best(*jax.lax.map(run, jnp.asarray(starts)))[0])
 
 
-def _svi_starts(quotes: _Quotes, theta: Any, rho: Any, psi: Any) -> Any:
+def _svi_starts(quotes: _Quotes, theta: np.ndarray, rho: np.ndarray, psi: np.ndarray) -> np.ndarray:
     """The eSSVI slices, which are SVI slices, and two generic shapes; [N, 3, 5]."""
-    s, psi = quotes.s, np.maximum(psi, 1e-3 * quotes.s)
+    s = np.asarray(quotes.s)
+    psi = np.maximum(psi, 1e-3 * s)
     root = np.sqrt(1.0 - rho * rho)
     own = (0.5 * theta * root**2, 0.5 * psi, rho, -rho * theta / psi, root * theta / psi)
     flat, one = np.zeros_like(s), np.ones_like(s)
@@ -357,7 +361,9 @@ def _svi_starts(quotes: _Quotes, theta: Any, rho: Any, psi: Any) -> Any:
     return np.stack([svi_free(s, *parameters) for parameters in (own, *shapes)], axis=1)
 
 
-def _fit_svi(quotes: _Quotes, theta: Any, rho: Any, psi: Any) -> tuple[Any, tuple[Any, ...]]:
+def _fit_svi(
+    quotes: _Quotes, theta: np.ndarray, rho: np.ndarray, psi: np.ndarray
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     columns = (c[:, None] for c in (theta, psi * (1.0 - rho), psi * (1.0 + rho)))
     wings = essvi_slice(quotes.s[:, None] * _WINGS, *columns)[0]
     free, u = _svi_slices(quotes, wings, _svi_starts(quotes, theta, rho, psi))
@@ -366,11 +372,11 @@ def _fit_svi(quotes: _Quotes, theta: Any, rho: Any, psi: Any) -> tuple[Any, tupl
     return free, svi_parameters(u.T, quotes.s)
 
 
-def _svi_vol(u: Any, q: _Quotes) -> Any:
+def _svi_vol(u: jax.Array, q: _Quotes) -> Array:
     return q.level / q.s * jnp.sqrt(raw_svi(q.s * q.x, *svi_parameters(u, q.s)).value)
 
 
-def _svi_own(u: Any, q: _Quotes, wings: Any, weight: Any) -> Any:
+def _svi_own(u: jax.Array, q: _Quotes, wings: jax.Array, weight: float | jax.Array) -> jax.Array:
     """Residuals of one slice: quotes, leash, and where the density is negative."""
     parameters = svi_parameters(u, q.s)
     far = raw_svi(q.s * _WINGS, *parameters).value / wings
@@ -385,7 +391,7 @@ def _svi_own(u: Any, q: _Quotes, wings: Any, weight: Any) -> Any:
     )
 
 
-def _svi_pair(u: Any, s: Any, weight: Any) -> Any:
+def _svi_pair(u: jax.Array, s: jax.Array, weight: float | jax.Array) -> jax.Array:
     """Residuals of two neighbours, u [10] and s [2]: where the later has less total variance."""
     k = (s[:, None] * _GRID).ravel()
     early, late = (raw_svi(k, *svi_parameters(u[5 * i : 5 * i + 5], s[i])).value for i in (0, 1))
@@ -394,8 +400,8 @@ def _svi_pair(u: Any, s: Any, weight: Any) -> Any:
 
 
 @jax.jit
-def _svi_slices(quotes: _Quotes, wings: Any, starts: Any) -> tuple[Any, Any]:
-    def fit(q: _Quotes, w: Any, u: Any) -> tuple[Any, Any]:
+def _svi_slices(quotes: _Quotes, wings: jax.Array, starts: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def fit(q: _Quotes, w: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         return _best(*jax.vmap(lambda u: _fit_slice(lambda z: _svi_own(z, q, w, 0.0), u, 40))(u))
 
     u = jax.vmap(fit)(quotes, wings, starts)[0]
@@ -403,18 +409,18 @@ def _svi_slices(quotes: _Quotes, wings: Any, starts: Any) -> tuple[Any, Any]:
 
 
 @jax.jit
-def _svi_stage(quotes: _Quotes, wings: Any, start: Any, weight: Any) -> Any:
+def _svi_stage(quotes: _Quotes, wings: jax.Array, start: jax.Array, weight: float | jax.Array) -> jax.Array:
     """All slices together under penalties of one weight, from ``start``, [N, 5]."""
     n = start.shape[0]
 
-    def pairs(values: Any) -> Any:
+    def pairs(values: Array) -> jax.Array:
         return jnp.concatenate([values[:-1], values[1:]], axis=1)
 
     spreads = pairs(quotes.s[:, None])
     own = jax.vmap(lambda u, q, w: _svi_own(u, q, w, weight))
     between = jax.vmap(lambda u, s: _svi_pair(u, s, weight))
 
-    def loss(u: Any) -> Any:
+    def loss(u: jax.Array) -> jax.Array:
         squares = jnp.sum(own(u, quotes, wings) ** 2) + jnp.sum(between(pairs(u), spreads) ** 2)
         return 0.5 * squares / n
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
+from gammawall.surfaces.arrays import Array, Numbers
 from gammawall.surfaces.precision import evaluate
 from gammawall.surfaces.vol_surfaces.svi import TotalVariance, VolSurface, durrleman
 
 __all__ = ["local_variance", "local_vol"]
 
 
-def local_variance(surface: VolSurface, k: Any, t: Any) -> Any:
+def local_variance(surface: VolSurface, k: Numbers, t: Numbers) -> Array:
     """Local variance at log-moneyness k = ln(K/F_T), per year.
 
     σ²_loc(k, T) = ∂_T w / g, with g Durrleman's function and both from the surface's closed-form derivatives.
@@ -32,7 +31,7 @@ def local_variance(surface: VolSurface, k: Any, t: Any) -> Any:
     return evaluate(_kernel, k, *surface.derivatives(k, t))
 
 
-def local_vol(surface: VolSurface, strike: Any, t: Any) -> Any:
+def local_vol(surface: VolSurface, strike: Numbers, t: Numbers) -> Array:
     """Local vol at an index level and time, annual decimal, √`local_variance`.
 
     Args:
@@ -53,17 +52,17 @@ def local_vol(surface: VolSurface, strike: Any, t: Any) -> Any:
 
 
 @jax.jit
-def _log_ratio(strike: Any, forward: Any) -> jax.Array:
+def _log_ratio(strike: jax.Array, forward: jax.Array) -> jax.Array:
     return jnp.log(strike / forward)
 
 
 @jax.jit
-def _root(variance: Any) -> jax.Array:
+def _root(variance: jax.Array) -> jax.Array:
     return jnp.sqrt(variance)
 
 
 @jax.jit
-def _kernel(k: Any, value: Any, by_k: Any, by_kk: Any, by_t: Any) -> jax.Array:
+def _kernel(k: jax.Array, value: jax.Array, by_k: jax.Array, by_kk: jax.Array, by_t: jax.Array) -> jax.Array:
     density = durrleman(k, TotalVariance(value, by_k, by_kk, by_t))
     good = (density > 0.0) & (by_t >= 0.0)
     # Double where: a masked point must not send NaN through a gradient.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.surfaces.arrays import Array, Numbers
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.precision import evaluate, is_traced
 
@@ -29,13 +31,13 @@ _RHO_BOUND = 0.9999
 class TotalVariance(NamedTuple):
     """Total implied variance w = σ²T at log-moneyness k = ln(K/F) and T years, with derivatives."""
 
-    value: Any
+    value: Array
     """w, dimensionless"""
-    by_k: Any
+    by_k: Array
     """∂w/∂k"""
-    by_kk: Any
+    by_kk: Array
     """∂²w/∂k²"""
-    by_t: Any
+    by_t: Array
     """∂w/∂T at fixed k, per year; at an expiry of the surface the derivative to the right"""
 
 
@@ -43,20 +45,20 @@ class VolSurface(Protocol):
     """What the arbitrage audit and local vol ask of a surface; any object that has it will do."""
 
     @property
-    def years(self) -> Any:
+    def years(self) -> Array:
         """Fitted expiries, ACT/365 years, increasing, shape [N]."""
         ...
 
-    def derivatives(self, k: Any, t: Any) -> TotalVariance:
+    def derivatives(self, k: Numbers, t: Numbers) -> TotalVariance:
         """w and its derivatives at k = ln(K/F) and t > 0 years, broadcast."""
         ...
 
-    def forward(self, t: Any) -> Any:
+    def forward(self, t: Numbers) -> Array:
         """Forward for delivery in t years, index points."""
         ...
 
 
-def durrleman(k: Any, w: TotalVariance) -> Any:
+def durrleman(k: Array, w: TotalVariance) -> Array:
     """Durrleman's function, whose sign is that of the risk-neutral density.
 
     g(k) = (1 − k w′/(2w))² − w′²/4 · (1/w + 1/4) + w″/2
@@ -74,7 +76,7 @@ def durrleman(k: Any, w: TotalVariance) -> Any:
     )
 
 
-def raw_svi(k: Any, a: Any, b: Any, rho: Any, m: Any, sigma: Any) -> TotalVariance:
+def raw_svi(k: Array, a: Array, b: Array, rho: Array, m: Array, sigma: Array) -> TotalVariance:
     """One SVI slice, as plain jax expressions; its T-derivative is zero.
 
     w(k) = a + b [ρ(k − m) + √((k − m)² + σ²)]
@@ -98,7 +100,7 @@ def raw_svi(k: Any, a: Any, b: Any, rho: Any, m: Any, sigma: Any) -> TotalVarian
     )
 
 
-def svi_parameters(free: Any, spread: Any) -> tuple[Any, ...]:
+def svi_parameters(free: Array, total_vol: Array) -> tuple[Any, ...]:
     """(a, b, ρ, m, σ) of a slice from any five numbers u, as plain jax expressions.
 
     ρ = tanh u₃, b = 2·logistic(u₂)/(1+|ρ|), σ = s·exp u₅, m = s·u₄, a = s²·exp u₁ − bσ√(1−ρ²): the least
@@ -106,28 +108,28 @@ def svi_parameters(free: Any, spread: Any) -> tuple[Any, ...]:
 
     Args:
         free: real, first axis of 5.
-        spread: s, total vol at the money, the scale of the slice.
+        total_vol: s at the money, the scale of the slice.
     """
     rho = _RHO_BOUND * jnp.tanh(free[2])
     b = 2.0 / (1.0 + jnp.abs(rho)) * jax.nn.sigmoid(free[1])
-    sigma = spread * jnp.exp(free[4])
-    a = spread * spread * jnp.exp(free[0]) - b * sigma * jnp.sqrt(1.0 - rho * rho)
-    return a, b, rho, spread * free[3], sigma
+    sigma = total_vol * jnp.exp(free[4])
+    a = total_vol * total_vol * jnp.exp(free[0]) - b * sigma * jnp.sqrt(1.0 - rho * rho)
+    return a, b, rho, total_vol * free[3], sigma
 
 
 def svi_free(
-    spread: np.ndarray, a: np.ndarray, b: np.ndarray, rho: np.ndarray, m: np.ndarray, sigma: np.ndarray
+    total_vol: np.ndarray, a: np.ndarray, b: np.ndarray, rho: np.ndarray, m: np.ndarray, sigma: np.ndarray
 ) -> np.ndarray:
     """The five numbers of `svi_parameters` for given slices, nearest where they are out of bounds; [N, 5]."""
     rho = np.clip(rho, -0.999, 0.999)
     part = np.clip(0.5 * b * (1.0 + np.abs(rho)), 1e-9, 0.999)
-    least = np.maximum(a + b * sigma * np.sqrt(1.0 - rho * rho), 1e-6 * spread * spread)
+    least = np.maximum(a + b * sigma * np.sqrt(1.0 - rho * rho), 1e-6 * total_vol * total_vol)
     columns = (
-        np.log(least / spread**2),
+        np.log(least / total_vol**2),
         np.log(part / (1.0 - part)),
         np.arctanh(rho / _RHO_BOUND),
-        m / spread,
-        np.log(np.maximum(sigma / spread, 1e-6)),
+        m / total_vol,
+        np.log(np.maximum(sigma / total_vol, 1e-6)),
     )
     return np.stack(columns, axis=-1)
 
@@ -136,11 +138,11 @@ class Surface:
     """Public methods of the surfaces here. A subclass is a frozen dataclass of arrays that begins with
     ``years`` and ``forwards`` and has a jitted ``_kernel(*fields, k, t) -> TotalVariance``."""
 
-    years: Any
-    forwards: Any
-    _kernel: Any
+    years: Array
+    forwards: Array
+    _kernel: Callable[..., TotalVariance]
 
-    def derivatives(self, k: Any, t: Any) -> TotalVariance:
+    def derivatives(self, k: Numbers, t: Numbers) -> TotalVariance:
         """w, ∂w/∂k, ∂²w/∂k² and ∂w/∂T in closed form.
 
         Args:
@@ -154,15 +156,15 @@ class Surface:
             raise InputError("t must be a time to expiry above 0 years; leave expired options out")
         return evaluate(type(self)._kernel, *_fields(self), k, t)
 
-    def total_variance(self, k: Any, t: Any) -> Any:
+    def total_variance(self, k: Numbers, t: Numbers) -> Array:
         """w = σ²T at k = ln(K/F) and t years above 0, broadcast."""
         return self.derivatives(k, t).value
 
-    def forward(self, t: Any) -> Any:
+    def forward(self, t: Numbers) -> Array:
         """Forward for t years: ln F is linear between the expiries and goes on straight beyond them."""
         return evaluate(_forward_kernel, self.years, self.forwards, t)
 
-    def vol(self, strike: Any, expiry: Any, forward: Any = None) -> Any:
+    def vol(self, strike: Numbers, expiry: Numbers, forward: Numbers | None = None) -> Array:
         """Implied vol, annual decimal.
 
         Args:
@@ -175,22 +177,22 @@ class Surface:
         return evaluate(_vol_kernel, self.total_variance(k, expiry), expiry)
 
 
-def _fields(surface: Any) -> tuple[Any, ...]:
-    return tuple(getattr(surface, field.name) for field in dataclasses.fields(surface))
+def _fields(surface: Surface) -> tuple[Any, ...]:
+    return tuple(getattr(surface, field.name) for field in dataclasses.fields(cast(Any, surface)))
 
 
 @jax.jit
-def _log_ratio_kernel(strike: Any, forward: Any) -> jax.Array:
+def _log_ratio_kernel(strike: jax.Array, forward: jax.Array) -> jax.Array:
     return jnp.log(strike / forward)
 
 
 @jax.jit
-def _vol_kernel(w: Any, t: Any) -> jax.Array:
+def _vol_kernel(w: jax.Array, t: jax.Array) -> jax.Array:
     return jnp.sqrt(w / t)
 
 
 @jax.jit
-def _forward_kernel(years: Any, forwards: Any, t: Any) -> jax.Array:
+def _forward_kernel(years: jax.Array, forwards: jax.Array, t: jax.Array) -> jax.Array:
     years, level = jnp.asarray(years), jnp.log(jnp.asarray(forwards))
     if years.shape[0] == 1:
         return jnp.exp(level[0]) * jnp.ones_like(t)
@@ -199,7 +201,7 @@ def _forward_kernel(years: Any, forwards: Any, t: Any) -> jax.Array:
     return jnp.exp(level[low] + slope * (t - years[low]))
 
 
-def bracket(years: Any, t: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def bracket(years: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Expiries around t: indices of the last one not after it and of the next, and the years between."""
     last = years.shape[0] - 1
     low = jnp.clip(jnp.searchsorted(years, t, side="right") - 1, 0, last)
@@ -207,7 +209,7 @@ def bracket(years: Any, t: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     return low, high, jnp.where(high > low, years[high] - years[low], 1.0)
 
 
-def check_expiries(years: Any, *columns: Any) -> None:
+def check_expiries(years: Array, *columns: Array) -> None:
     """Refuse concrete expiries that do not increase from above zero, and columns of another length."""
     # Inside a transformation a leaf may be a tracer or a placeholder without numbers.
     if not all(isinstance(v, (np.ndarray, list, tuple)) for v in (years, *columns)):
@@ -222,7 +224,15 @@ def check_expiries(years: Any, *columns: Any) -> None:
 
 @jax.jit
 def _svi_kernel(
-    years: Any, forwards: Any, a: Any, b: Any, rho: Any, m: Any, sigma: Any, k: Any, t: Any
+    years: jax.Array,
+    forwards: jax.Array,
+    a: jax.Array,
+    b: jax.Array,
+    rho: jax.Array,
+    m: jax.Array,
+    sigma: jax.Array,
+    k: jax.Array,
+    t: jax.Array,
 ) -> TotalVariance:
     del forwards
     years, a, b, rho, m, sigma = map(jnp.asarray, (years, a, b, rho, m, sigma))
@@ -268,13 +278,13 @@ class SviSurface(Surface):
         a, b, rho, m, sigma: parameters of `raw_svi`.
     """
 
-    years: Any
-    forwards: Any
-    a: Any
-    b: Any
-    rho: Any
-    m: Any
-    sigma: Any
+    years: Array
+    forwards: Array
+    a: Array
+    b: Array
+    rho: Array
+    m: Array
+    sigma: Array
 
     _kernel = staticmethod(_svi_kernel)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gammawall.surfaces.chains.readers.stamp import find_stamp
-from gammawall.surfaces.clock import to_new_york
+from gammawall.surfaces.clock import Instant, to_new_york
 from gammawall.surfaces.errors import InputError
 
 __all__ = ["NUMBER", "brief", "is_missing", "number", "number_column", "time", "time_column"]
@@ -29,20 +29,20 @@ _EPOCHS = ((1e10, 10**9), (1e13, 10**6), (1e16, 10**3), (4.2e18, 1))
 _FIRST_EPOCH = 1e8
 
 
-def is_missing(cell: Any) -> bool:
+def is_missing(cell: object) -> bool:
     """True for None, NaN, NaT, and the words vendors write for them."""
     if isinstance(cell, str):
         return cell.strip().lower() in _MISSING
     return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and cell != cell)
 
 
-def brief(cell: Any) -> str:
+def brief(cell: object) -> str:
     """A cell as it is shown in a message: plain ASCII, 60 characters at most."""
     text = ascii(cell.item() if isinstance(cell, np.generic) else cell)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def number(cell: Any, *, decimal_comma: bool = False, percent: bool = False) -> float:
+def number(cell: object, *, decimal_comma: bool = False, percent: bool = False) -> float:
     """Finite value of a cell (``6,485.64``; ``15.2%`` where percent is allowed), NaN when it is not one."""
     if isinstance(cell, (bool, np.bool_)):
         return np.nan
@@ -84,7 +84,7 @@ def number_column(
     return np.array([number(cell, decimal_comma=decimal_comma, percent=percent) for cell in cells], float)
 
 
-def time(cell: Any) -> pd.Timestamp | None:
+def time(cell: object) -> pd.Timestamp | None:
     """New York instant of a cell, midnight for a bare date, or None when it cannot be read.
 
     ISO dates and times, ``YYYYMMDD``, seconds to nanoseconds since 1970 (UTC; a midnight there is a date),
@@ -109,7 +109,7 @@ def time_column(cells: Sequence[Any] | pd.Series) -> tuple[np.ndarray, list[pd.T
     return index, [time(cell) for cell in codes]
 
 
-def _key(cell: Any) -> Any:
+def _key(cell: object) -> Any:
     return cell if isinstance(cell, (str, int, float, dt.date, np.generic)) else repr(cell)
 
 
@@ -140,5 +140,5 @@ def _written(text: str) -> pd.Timestamp | None:
     return find_stamp(text)
 
 
-def _instant(when: Any) -> pd.Timestamp:
+def _instant(when: Instant) -> pd.Timestamp:
     return cast(pd.Timestamp, to_new_york(when))

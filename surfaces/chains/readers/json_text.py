@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pandas as pd
 
@@ -110,12 +110,13 @@ def _holds_symbols(cells: list[Any]) -> bool:
     return bool(words) and bool((parse_symbols(words).root != "").any())
 
 
-def _cboe(document: Any, name: str) -> _Records | None:
+def _cboe(document: object, name: str) -> _Records | None:
     data = document.get("data") if isinstance(document, dict) else None
     options = data.get("options") if isinstance(data, dict) else None
     if not isinstance(options, list) or not options:
         return None
     assert isinstance(data, dict)
+    assert isinstance(document, dict)
     _all_records(options, name, "data.options[{}]".format)
     notes, as_of = (), None
     stamp = document.get("timestamp")
@@ -130,10 +131,12 @@ def _cboe(document: Any, name: str) -> _Records | None:
     return _Records("cboe_json", options, where, _level(data.get("current_price")), as_of, notes)
 
 
-def _yahoo(document: Any, name: str) -> _Records | None:
+def _yahoo(document: object, name: str) -> _Records | None:
     chain = document.get("optionChain") if isinstance(document, dict) else None
     results, path = (
-        (chain.get("result"), "optionChain.result[{}].") if isinstance(chain, dict) else ([document], "")
+        (chain.get("result"), "optionChain.result[{}].")
+        if isinstance(chain, dict)
+        else ([cast(dict[str, Any], document)], "")
     )
     if not isinstance(results, list) or not all(isinstance(r, dict) for r in results):
         return None
@@ -164,7 +167,7 @@ def _yahoo(document: Any, name: str) -> _Records | None:
     return _Records("yahoo_json", records, places.__getitem__, spot, as_of, notes)
 
 
-def _listed(document: Any, name: str) -> _Records | None:
+def _listed(document: object, name: str) -> _Records | None:
     options = document.get("options") if isinstance(document, dict) else None
     places = [("", document)]
     if isinstance(document, dict):
@@ -184,6 +187,6 @@ def _all_records(records: list[Any], name: str, where: Callable[[int], str]) -> 
             raise InputError(f"{name} at {where(at)}: a contract with named fields is expected")
 
 
-def _level(value: Any) -> float | None:
+def _level(value: object) -> float | None:
     level = number(value)
     return level if level > 0 else None
