@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from gammawall.surfaces.arrays import Numbers
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.sessions import (
     FIRST_YEAR,
@@ -113,7 +113,7 @@ def calendar_years(as_of: str | dt.date, expiry: Instant | Instants) -> Any:
     return (int(end.as_unit("ns").value) - start) / _NS_PER_YEAR
 
 
-def cumulative_profile(profile: str, fraction_of_session: Numbers) -> Any:
+def cumulative_profile(profile: str, fraction_of_session: npt.ArrayLike) -> Any:
     """Share of a session's variance that has passed, from 0 at the open to 1 at the close.
 
     flat: G(u) = u. u_shape: G(u) = ∫₀ᵘ g / ∫₀¹ g with g(u) = 1 + a·exp(−u/τ) + b·exp(−(1−u)/τ), τ = 30

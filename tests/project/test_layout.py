@@ -79,6 +79,180 @@ def test_the_check_sees_a_trespass() -> None:
         trespasses("sim", "from . import theory")
 
 
+ORDER: dict[str, tuple[set[str], ...]] = {
+    "surfaces": ({"pricing"}, {"chains", "american"}, {"vol_surfaces"}, {"dealers"}),
+    # A book is priced under a motion of the surface, a step reads the book at the models' rates.
+    "sim": (
+        {"sampling"},
+        {"models"},
+        {"book"},
+        {"step", "measure"},
+        {"engine"},
+        {"derivatives", "portfolio"},
+    ),
+    # The page of a run shows the exposures of its book: chains come before runs.
+    "scenarios": (
+        {"spec"},
+        {"pages"},
+        {"chains", "calibration"},
+        {"runs"},
+        {"claims", "sweeps", "risk"},
+        {"api"},
+        {"cli", "examples"},
+    ),
+}
+"""Rooms of each layer from below: a file may import its own room and those in rows before it, and the files
+beside the rooms, which import no room."""
+
+KNOWN_UPWARDS = {
+    # A table's rows interpolate as the clearing does, and a stochastic level has tables of its own.
+    ("sim.book.rows", "sim.step.clearing"),
+    ("sim.book.table", "sim.step.clearing"),
+    ("sim.book.table_error", "sim.step.clearing"),
+    ("sim.models.stochastic_level", "sim.book.interpolation"),
+    ("sim.models.stochastic_level", "sim.book.positions"),
+    ("sim.models.stochastic_level", "sim.book.rows"),
+    ("sim.models.stochastic_level", "sim.book.values"),
+}
+"""Arrows that still point upwards; none is ever added."""
+
+FILES_IN_A_ROOM = range(4, 13)
+OTHER_SIZES = {
+    "sim/sampling": "when and which shocks are three files: steps, keyed noise, Sobol points",
+    "scenarios/cli": "one file per family of commands, and what they share",
+    "scenarios/examples": "scripts to copy, not a room",
+}
+
+
+def modules() -> dict[str, Path]:
+    """Every file by the name it is imported by less ``gammawall.``; the scripts of bench by their stem."""
+    found = {}
+    for layer in LAYERS:
+        for path in files(layer):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found | {path.stem: path for path in files("bench")}
+
+
+def arrows(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Which modules each module imports, wherever in it, also inside functions and for types alone."""
+    graph: dict[str, set[str]] = {}
+    for name, source in sources.items():
+        graph[name] = set()
+        for target in imported(source):
+            target = target.removeprefix("gammawall.")
+            while target and target not in sources:
+                target = target.rpartition(".")[0]
+            graph[name] |= {target} - {name, ""}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
+    """Groups of modules of which each reaches every other."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen, todo = set(), [start]
+        while todo:
+            for target in graph[todo.pop()] - seen:
+                seen.add(target)
+                todo.append(target)
+        reached[start] = seen
+    return {frozenset({b for b in reached[a] if a in reached[b]}) for a in graph if a in reached[a]}
+
+
+def upwards(graph: dict[str, set[str]]) -> set[tuple[str, str]]:
+    """Arrows between the rooms of a layer that do not point to a lower row."""
+    wrong = set()
+    for name, targets in graph.items():
+        for target in targets:
+            layer, room, to = name.split(".")[0], room_of(name), room_of(target)
+            if layer not in ORDER or target.split(".")[0] != layer or room == to or target == layer:
+                continue
+            rows = {r: i for i, row in enumerate(ORDER[layer], start=1) for r in row} | {"": 0}
+            if name != layer and rows[to] >= rows[room]:
+                wrong.add((name, target))
+    return wrong
+
+
+def room_of(name: str) -> str:
+    """The folder of a module inside its layer; empty for the files beside the rooms."""
+    parts = name.split(".")
+    known = {room for row in ORDER.get(parts[0], ()) for room in row}
+    return parts[1] if len(parts) > 1 and (len(parts) > 2 or parts[1] in known) else ""
+
+
+def sources() -> dict[str, str]:
+    return {name: path.read_text(encoding="utf-8") for name, path in modules().items()}
+
+
+def test_no_circle_of_files() -> None:
+    assert {tuple(sorted(circle)) for circle in circles(arrows(sources()))} == set()
+
+
+def test_a_circle_is_seen_wherever_it_hides() -> None:
+    one = "from gammawall.sim.b import two"
+    hidden = "def f():\n    from gammawall.sim import a"
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gammawall.sim.a import X"
+    for back in (hidden, typed):
+        graph = arrows({"sim.a": one, "sim.b": back, "sim.c": one})
+        assert circles(graph) == {frozenset({"sim.a", "sim.b"})}
+    assert circles(arrows({"run": "import fresh", "fresh": "import growth", "growth": "import run"})) == {
+        frozenset({"run", "fresh", "growth"})
+    }
+    assert circles(arrows({"sim.a": one, "sim.b": "", "sim.c": one})) == set()
+
+
+def test_rooms_have_an_order() -> None:
+    assert upwards(arrows(sources())) - KNOWN_UPWARDS == set()
+    for layer, rows in ORDER.items():
+        rooms = {path.name for path in (ROOT / layer).iterdir() if (path / "__init__.py").exists()}
+        assert rooms <= {room for row in rows for room in row}, f"a room of {layer} has no place in ORDER"
+
+
+def test_an_arrow_upwards_is_seen() -> None:
+    empty = {"surfaces.dealers.book": "", "surfaces.units": "", "surfaces.chains.chain": ""}
+    up = "from gammawall.surfaces.dealers.book import Book"
+    for low in ("surfaces.chains.terms", "surfaces.vol_surfaces.fit", "surfaces.clock"):
+        assert upwards(arrows(empty | {low: up})) == {(low, "surfaces.dealers.book")}
+    beside = "from gammawall.sim.portfolio.tail_risk import x"
+    graph = arrows({"sim.derivatives.search": beside, "sim.portfolio.tail_risk": ""})
+    assert upwards(graph) == {("sim.derivatives.search", "sim.portfolio.tail_risk")}
+    down = "import gammawall.surfaces.chains.chain, gammawall.surfaces.units"
+    assert upwards(arrows(empty | {"surfaces.dealers.levels": down})) == set()
+
+
+def room_faults(room: str, names: list[str], docstring: str | None) -> list[str]:
+    """What is wrong with a folder of so many files under such a docstring."""
+    faults = []
+    if len(names) not in FILES_IN_A_ROOM and room not in OTHER_SIZES:
+        faults.append(f"{room} has {len(names)} files")
+    said = docstring or ""
+    if not said.endswith(".") or ". " in said or "\n" in said:
+        faults.append(f"{room} does not say in one sentence what it is")
+    return faults
+
+
+def test_every_room_can_be_seen_at_once() -> None:
+    faults = []
+    for layer in LAYERS:
+        for folder in sorted({path.parent for path in files(layer)} - {ROOT / layer}):
+            names = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+            text = (folder / "__init__.py").read_text(encoding="utf-8")
+            faults += room_faults(str(folder.relative_to(ROOT)), names, ast.get_docstring(ast.parse(text)))
+    assert faults == []
+
+
+def test_a_crowded_or_silent_room_is_seen() -> None:
+    few, many = ["a.py"] * 3, ["a.py"] * 13
+    assert room_faults("sim/book", many, "The book.") == ["sim/book has 13 files"]
+    assert room_faults("sim/book", few, "The book.") == ["sim/book has 3 files"]
+    assert room_faults("sim/book", ["a.py"] * 4, "The book.") == []
+    for said in (None, "The book", "The book. Its rows.", "The book.\n\nMore."):
+        assert room_faults("sim/book", ["a.py"] * 4, said) == [
+            "sim/book does not say in one sentence what it is"
+        ]
+
+
 def test_only_the_schema_knows_pydantic() -> None:
     users = {
         str(path.relative_to(ROOT))
