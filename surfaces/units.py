@@ -16,6 +16,7 @@ __all__ = [
     "MULTIPLIER",
     "ONE_BP",
     "ONE_PERCENT",
+    "PERCENT",
     "SESSIONS_PER_YEAR",
     "SESSION_MINUTES",
     "USD_BN",
@@ -31,6 +32,8 @@ EMINI_MULTIPLIER = 50.0
 
 ONE_BP = 1e-4
 ONE_PERCENT = 0.01
+PERCENT = 100.0
+"""Percent in one: a share times this is in percent."""
 VOL_POINT = 0.01
 """One vol point as a decimal vol: 12 % to 13 %."""
 

@@ -12,6 +12,7 @@ import pandas as pd
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.units import DAYS_PER_YEAR
 
 __all__ = ["imply_forwards", "imply_spot"]
 
@@ -36,7 +37,7 @@ chains a quarter rougher: the skewed quotes far from the money come in."""
 _HUBER = 1.345
 _ROUNDS = 50
 _TICK = 0.05
-_NEAR = 2 / 365
+_NEAR = 2 / DAYS_PER_YEAR
 _LEAST_RATE_KNOWLEDGE = 0.02
 
 

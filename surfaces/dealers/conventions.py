@@ -13,7 +13,7 @@ import pandas as pd
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.errors import InputError
-from gammawall.surfaces.units import DAYS_PER_YEAR
+from gammawall.surfaces.units import DAYS_PER_YEAR, PERCENT
 
 __all__ = ["CONVENTIONS", "SIZES", "ShareRule", "Shares", "SignedFlow", "signed_sizes"]
 
@@ -159,7 +159,7 @@ def _shares(chain: OptionChain, convention: Shares) -> np.ndarray:
     quotes = chain.quotes
     is_call = quotes["is_call"].to_numpy(bool)
     days = DAYS_PER_YEAR * calendar_years(chain.as_of, pd.DatetimeIndex(quotes["expiry"]))
-    distance = 100.0 * (quotes["strike"].to_numpy(float) / chain.spot - 1.0)
+    distance = PERCENT * (quotes["strike"].to_numpy(float) / chain.spot - 1.0)
     share = np.full(is_call.size, convention.otherwise)
     for rule in reversed(convention.rules):
         share[rule.holds(is_call, days, distance)] = rule.share

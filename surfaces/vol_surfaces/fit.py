@@ -97,7 +97,7 @@ class _Quotes(NamedTuple):
 
     s: Array
     """total vol at the money, σ√T"""
-    level: Array
+    at_money: Array
     """vol at the money"""
     x: Array
     """ln(K/F)/s"""
@@ -214,16 +214,16 @@ def _usable(bands: pd.DataFrame, forwards: pd.DataFrame) -> tuple[pd.DataFrame, 
 def _padded(rows: list[np.ndarray], years: np.ndarray) -> _Quotes:
     width = -(-max(r.shape[1] for r in rows) // _WIDTH) * _WIDTH
     s = np.array([r[4, 0] for r in rows])
-    level = s / np.sqrt(years)
+    at_money = s / np.sqrt(years)
     columns = np.zeros((4, len(rows), width))
-    columns[1:] = level[:, None]
+    columns[1:] = at_money[:, None]
     share = np.zeros((len(rows), width))
     for i, row in enumerate(rows):
         columns[:, i, : row.shape[1]] = row[:4]
         share[i, : row.shape[1]] = 1.0 / row.shape[1]
     x, mid, low, high = columns
     scale = np.hypot(0.5 * (high - low), _MODEL_ERROR)
-    return _Quotes(s, level, x, mid, low, high, scale, share)
+    return _Quotes(s, at_money, x, mid, low, high, scale, share)
 
 
 def _report(table: pd.DataFrame, kept: pd.Index, quotes: _Quotes, vol: np.ndarray) -> pd.DataFrame:
@@ -305,7 +305,7 @@ _SMOOTHING = (1e-3, 0.1, 0.3)  # widths in ln T over which ρ is averaged before
 def _essvi_vol(quotes: _Quotes, theta: Array, rho: Array, psi: Array) -> Array:
     """Model vols of one slice."""
     w = essvi_slice(quotes.s * quotes.x, theta, psi * (1.0 - rho), psi * (1.0 + rho))[0]
-    return quotes.level / quotes.s * jnp.sqrt(w)
+    return quotes.at_money / quotes.s * jnp.sqrt(w)
 
 
 @jax.jit
@@ -373,7 +373,7 @@ def _fit_svi(
 
 
 def _svi_vol(u: jax.Array, q: _Quotes) -> Array:
-    return q.level / q.s * jnp.sqrt(raw_svi(q.s * q.x, *svi_parameters(u, q.s)).value)
+    return q.at_money / q.s * jnp.sqrt(raw_svi(q.s * q.x, *svi_parameters(u, q.s)).value)
 
 
 def _svi_own(u: jax.Array, q: _Quotes, wings: jax.Array, weight: float | jax.Array) -> jax.Array:

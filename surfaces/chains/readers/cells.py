@@ -13,6 +13,7 @@ import pandas as pd
 from gammawall.surfaces.chains.readers.stamp import find_stamp
 from gammawall.surfaces.clock import Instant, to_new_york
 from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.units import ONE_PERCENT
 
 __all__ = ["NUMBER", "brief", "is_missing", "number", "number_column", "time", "time_column"]
 
@@ -48,7 +49,7 @@ def number(cell: object, *, decimal_comma: bool = False, percent: bool = False) 
         return np.nan
     if isinstance(cell, str):
         cell = cell.strip()
-        scale, cell = (0.01, cell[:-1].rstrip()) if percent and cell.endswith("%") else (1.0, cell)
+        scale, cell = (ONE_PERCENT, cell[:-1].rstrip()) if percent and cell.endswith("%") else (1.0, cell)
         if decimal_comma:
             cell = cell.translate(str.maketrans(",.", ".,"))
         if _THOUSANDS.fullmatch(cell):
