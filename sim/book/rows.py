@@ -14,21 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.book.interpolation import value_at
 from gammawall.sim.book.positions import Positions, settled_delta
 from gammawall.sim.book.table import HedgeTable
-from gammawall.sim.step.clearing import cubic, hermite
 from gammawall.surfaces.pricing.normal import norm_cdf
 
 __all__ = [
     "RAMP",
     "LineRows",
     "TableRows",
-    "lagrange",
     "line_rows",
     "strides",
     "table_rows",
-    "value_at",
-    "value_between",
     "vanna_demand",
 ]
 
@@ -37,36 +34,6 @@ RAMP = 1e-9
 
 _STRIDE = 0.25
 """The walk to a balance looks at prices this far apart, in units of the sharpest σ√τ alive."""
-
-
-def value_at(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
-    """Cubic between uniform nodes; straight on beyond them. [G], [G], [G], [P] → [P]."""
-    width = nodes[1] - nodes[0]
-    cell = jnp.clip(((x - nodes[0]) / width).astype(jnp.int32), 0, nodes.shape[0] - 2)
-    u = (x - nodes[cell]) / width
-    inside = jnp.clip(u, 0.0, 1.0)
-    value, rate = cubic(
-        hermite(delta[cell], delta[cell + 1], slope[cell] * width, slope[cell + 1] * width), inside
-    )
-    return value + (u - inside) * rate
-
-
-def lagrange(levels: Any, weights: Any, at: Any) -> Any:
-    """Shares of the values at `levels` in the polynomial's value at `at`, [M, P]."""
-    gap = at[None, :] - levels[:, None]
-    hit = gap == 0.0
-    share = weights[:, None] / jnp.where(hit, 1.0, gap)
-    share = share / jnp.sum(share, axis=0)
-    return jnp.where(jnp.any(hit, axis=0), hit.astype(share.dtype), share)
-
-
-def value_between(nodes: Any, delta: Any, slope: Any, x: Any) -> Any:
-    """As `value_at` for uneven nodes, ascending; the value below a vertical piece where two are equal."""
-    cell = jnp.clip(jnp.searchsorted(nodes, x) - 1, 0, nodes.shape[0] - 2)
-    width = nodes[cell + 1] - nodes[cell]
-    u = jnp.clip((x - nodes[cell]) / jnp.where(width == 0.0, 1.0, width), 0.0, 1.0)
-    value, _ = cubic(hermite(delta[cell], delta[cell + 1], slope[cell] * width, slope[cell + 1] * width), u)
-    return value
 
 
 def vanna_demand(nodes: Any, row: Any, still: Any, last: Any, x: Any) -> Any:

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.book.interpolation import cubic, hermite, lagrange_matrix, refine, root_in_cell
 from gammawall.sim.book.positions import Positions, book_delta, positions_within, settled_delta
 from gammawall.sim.sampling.schedule import Schedule
-from gammawall.sim.step.clearing import cubic, hermite, root_in_cell
 from gammawall.sim.types import SimConfig
 from gammawall.surfaces.precision import top_level
 
@@ -131,7 +131,7 @@ def build_table(
     delta, slope = book_delta(positions, nodes, steps, ~far, settling=False)
     distant = _far_delta(positions, coarse, schedule, far)
     if far.any():
-        for total, addition in zip((delta, slope), _refine(coarse, *distant, nodes), strict=True):
+        for total, addition in zip((delta, slope), refine(coarse, *distant, nodes), strict=True):
             total += addition[1:]
     climb = 1.0 + impact * np.diff(delta, axis=1) / np.diff(nodes)
     rises = (climb >= LEAST_CLIMB).all(axis=1) & (1.0 + impact * slope >= LEAST_CLIMB).all(axis=1)
@@ -243,32 +243,8 @@ def _far_delta(
     wanted = 0.5 * (1.0 - np.cos(np.pi * np.arange(_TIME_NODES) / (_TIME_NODES - 1)))
     chosen = np.unique(np.searchsorted(spent, wanted * spent[-1] * (1.0 - 1e-12)))
     delta, slope = book_delta(positions, coarse, chosen, far, frozen=frozen)
-    weights = _lagrange(spent[chosen] / spent[-1], spent / spent[-1])
+    weights = lagrange_matrix(spent[chosen] / spent[-1], spent / spent[-1])
     return weights @ delta, weights @ slope
-
-
-def _lagrange(at: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Matrix of the polynomial interpolation from points `at` to points `where`."""
-    weights = np.ones((where.size, at.size))
-    for i in range(at.size):
-        others = np.delete(at, i)
-        weights[:, i] = np.prod((where[:, None] - others) / (at[i] - others), axis=1)
-    return weights
-
-
-def _refine(coarse, delta, slope, nodes) -> tuple[np.ndarray, np.ndarray]:
-    """Hermite interpolation of D and dD/dx from the coarse to the fine grid, [M, G]."""
-    if coarse.size == nodes.size:
-        return delta, slope
-    width = coarse[1] - coarse[0]
-    position = (nodes - coarse[0]) / width
-    cell = np.clip(position.astype(int), 0, coarse.size - 2)
-    u = position - cell
-    u2, u3 = u * u, u * u * u
-    d0, d1, m0, m1 = delta[:, cell], delta[:, cell + 1], slope[:, cell] * width, slope[:, cell + 1] * width
-    value = d0 + (3 * u2 - 2 * u3) * (d1 - d0) + (u - 2 * u2 + u3) * m0 + (u3 - u2) * m1
-    rate = (6 * u - 6 * u2) * (d1 - d0) + (1 - 4 * u + 3 * u2) * m0 + (3 * u2 - 2 * u) * m1
-    return value, rate / width
 
 
 @jax.jit
@@ -322,7 +298,7 @@ def _settlement(positions: Positions, nodes, smooth, smooth_slope, step: int) ->
     below = jumps[strikes <= nodes[0]].sum()
     strikes, jumps = strikes[inside], jumps[inside]
     x = np.concatenate([nodes, strikes, strikes])
-    value, rate = _refine(nodes, smooth, smooth_slope, x)
+    value, rate = refine(nodes, smooth, smooth_slope, x)
     steps_below = np.concatenate([[0.0], np.cumsum(jumps)])
     passed = np.arange(strikes.size)
     kind = np.concatenate([np.searchsorted(strikes, nodes, side="left"), passed, passed + 1])
@@ -351,7 +327,7 @@ def _lead_in(positions: Positions, nodes, smooth, step: int) -> list[Row]:
         clusters = clusters[(clusters > nodes[0]) & (clusters < nodes[-1])]
         x = np.sort(np.concatenate([nodes, clusters]))
         delta, slope = book_delta(within, x, np.array([j]), settling)
-        other, other_slope = _refine(nodes, rest[[j]], rest_slope[[j]], x)
+        other, other_slope = refine(nodes, rest[[j]], rest_slope[[j]], x)
         rows.append((x, delta[0] + other[0], slope[0] + other_slope[0]))
     return rows
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax
 import numpy as np
 
+from gammawall.sim.book.interpolation import hermite
 from gammawall.sim.book.positions import Positions, book_delta, positions_within
 from gammawall.sim.book.table import LEAST_CLIMB, LOOK_UP, SEARCH, SETTLE, HedgeTable
 from gammawall.sim.sampling.schedule import Schedule
-from gammawall.sim.step.clearing import hermite
 
 __all__ = ["table_error"]
 

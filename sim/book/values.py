@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr
 
+from gammawall.sim.book.interpolation import lagrange, value_at
 from gammawall.sim.book.positions import Positions, book_delta, chunks, vol_factor
-from gammawall.sim.book.rows import lagrange, value_at
 from gammawall.sim.models.surface_motion import StickyStrike
 
 __all__ = ["BookValues", "book_value", "book_values"]

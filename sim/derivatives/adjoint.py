@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.book.interpolation import value_at
 from gammawall.sim.book.positions import settled_delta
-from gammawall.sim.book.rows import value_at
 from gammawall.sim.engine.block import FixedMarket
 from gammawall.sim.engine.prepare import Run
 from gammawall.sim.engine.shard import compiled_block

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr
 
+from gammawall.sim.book.interpolation import barycentric_weights, lagrange
 from gammawall.sim.book.positions import CHUNK, Positions, chunks, merge_lines
 from gammawall.sim.book.table import far_positions
 from gammawall.sim.derivatives.adjoint import STATISTICS, Adjoint
 from gammawall.sim.sampling.schedule import Schedule
+from gammawall.surfaces.arrays import Shape
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.pricing.normal import norm_cdf, norm_pdf
 
@@ -119,10 +122,10 @@ def _far(found: Adjoint, schedule: Schedule, nodes: np.ndarray) -> _Parts:
         wanted = 0.5 * (1.0 - np.cos(np.pi * np.arange(_TIME_NODES) / (_TIME_NODES - 1)))
         at = spent[0] + (spent[-1] - spent[0]) * wanted
         chosen = steps[np.unique(np.abs(spent[:, None] - at).argmin(axis=0))]
-    in_time = _interpolation(np.cumsum(schedule.variance)[chosen - 1], spent)
+    in_time = _shares(np.cumsum(schedule.variance)[chosen - 1], spent)
     middle, half = 0.5 * (nodes[0] + nodes[-1]), 0.5 * (nodes[-1] - nodes[0])
     points = middle - half * np.cos(np.pi * np.arange(_FAR_NODES) / (_FAR_NODES - 1))
-    in_price = _interpolation(points, nodes)
+    in_price = _shares(points, nodes)
     row = np.searchsorted(steps, slots[:, 0])
     batches = found.count.size
     weight = np.zeros((chosen.size, 2, points.size, len(STATISTICS), batches))
@@ -132,15 +135,12 @@ def _far(found: Adjoint, schedule: Schedule, nodes: np.ndarray) -> _Parts:
     return _Parts(chosen, points, weight.reshape(*weight.shape[:3], -1), np.full(chosen.size, -1))
 
 
-def _interpolation(at: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Matrix of the polynomial interpolation from points `at` to points `where`."""
-    from scipy.interpolate import BarycentricInterpolator
-
-    if at.size == where.size:
-        return np.eye(at.size)
-    # Rescaled to length 4, where the weights of many points neither over- nor underflow.
-    scale = 4.0 / (at[-1] - at[0])
-    return np.asarray(BarycentricInterpolator(at * scale, np.eye(at.size))(where * scale))
+def _shares(points: np.ndarray, at: np.ndarray) -> Annotated[np.ndarray, Shape("where points")]:
+    """Matrix of the polynomial interpolation from points to where values are wanted."""
+    if points.size == at.size:
+        return np.eye(points.size)
+    with jax.enable_x64(True):
+        return np.asarray(lagrange(jnp.asarray(points), barycentric_weights(points), jnp.asarray(at))).T
 
 
 def _sum_smooth(

@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.book.interpolation import barycentric_weights, lagrange, value_at
 from gammawall.sim.book.positions import Positions, book_delta
-from gammawall.sim.book.rows import TableRows, lagrange, value_at
+from gammawall.sim.book.rows import TableRows
 from gammawall.sim.book.values import BookValues, book_value
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import check_number
@@ -92,14 +93,6 @@ class LevelRows:
 
     def settling(self, x: Any) -> Any:
         return self.base.settling(x)
-
-
-def barycentric_weights(levels: np.ndarray) -> np.ndarray:
-    """1/∏(ℓ_i − ℓ_j), scaled."""
-    gaps = levels[:, None] - levels[None, :]
-    np.fill_diagonal(gaps, 1.0)
-    weights = 1.0 / np.prod(gaps, axis=1)
-    return weights / np.abs(weights).max()
 
 
 def at_level(positions: Positions, level: float) -> Positions:

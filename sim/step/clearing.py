@@ -8,53 +8,17 @@ where it was to the first root on the side it is pushed to (model.md, section 2)
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["CAPPED", "JUMP", "STABLE", "cubic", "first_root", "hermite", "inverse_lookup"]
+from gammawall.sim.book.interpolation import cubic, hermite, root_in_cell
+
+__all__ = ["CAPPED", "JUMP", "STABLE", "first_root", "inverse_lookup"]
 
 STABLE, JUMP, CAPPED = np.int32(0), np.int32(1), np.int32(2)
 """Status of one path-step: the root is on the branch the price was on; it lies beyond a fold; there is none
 on the grid and the price stands at the edge."""
-
-_NEWTON_STEPS = 5
-
-
-def hermite(d0, d1, m0, m1):
-    """Coefficients of the cubic with values d0, d1 and slopes m0, m1 (per cell) at u = 0, 1; last axis."""
-    rise = d1 - d0
-    return jnp.stack([d0, m0, 3.0 * rise - 2.0 * m0 - m1, m0 + m1 - 2.0 * rise], axis=-1)
-
-
-def cubic(coefficients, u):
-    """Value and u-derivative of a cubic."""
-    a0, a1, a2, a3 = (coefficients[..., i] for i in range(4))
-    return a0 + u * (a1 + u * (a2 + u * a3)), a1 + u * (2.0 * a2 + u * 3.0 * a3)
-
-
-def root_in_cell(y, x_left, width, coefficients, c, low: Any = 0.0, high: Any = 1.0):
-    """u in [low, high] where x_left + u width + c D(u) = y, for a piece of a cell whose ends enclose y."""
-    value0, _ = cubic(coefficients, jnp.zeros_like(y))
-    value1, _ = cubic(coefficients, jnp.ones_like(y))
-    left = x_left + c * value0
-    climb = width + c * (value1 - value0)
-    u = jnp.clip((y - left) / jnp.where(climb == 0.0, 1.0, climb), low, high)
-
-    def newton(_, bracket):
-        u, a, b = bracket
-        value, slope = cubic(coefficients, u)
-        excess = x_left + u * width + c * value - y
-        # Keep the bracket; Newton when it stays inside, bisection otherwise.
-        a, b = jnp.where(excess < 0.0, u, a), jnp.where(excess < 0.0, b, u)
-        rate = width + c * slope
-        guess = u - excess / jnp.where(rate == 0.0, 1.0, rate)
-        return jnp.where((guess >= a) & (guess <= b), guess, 0.5 * (a + b)), a, b
-
-    bracket = (u, jnp.broadcast_to(low, u.shape), jnp.broadcast_to(high, u.shape))
-    return jax.lax.fori_loop(0, _NEWTON_STEPS, newton, bracket)[0]
 
 
 def inverse_lookup(y, y_first, y_width, coefficients, c):

@@ -14,7 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gammawall.sim.book.rows import value_at, value_between, vanna_demand
+from gammawall.sim.book.interpolation import value_at, value_between
+from gammawall.sim.book.rows import vanna_demand
 from gammawall.sim.book.table import HedgeTable
 from gammawall.sim.sampling.noise import LEAD_IN, normals
 from gammawall.sim.step.accounts import Ledger, hand_over, post

@@ -109,7 +109,8 @@ def test_an_impact_below_zero_is_reported_but_not_simulated():
 
 def test_beyond_the_table_the_hedge_is_held_at_its_edge():
     """D is cubic inside the grid of y and constant outside, where every step counts as capped."""
-    from gammawall.sim.step.clearing import CAPPED, STABLE, hermite, inverse_lookup
+    from gammawall.sim.book.interpolation import hermite
+    from gammawall.sim.step.clearing import CAPPED, STABLE, inverse_lookup
 
     with jax.enable_x64(True):
         ends, slopes = np.array([1.0, 2.0, 4.0]), np.array([0.5, 1.5, 2.5])

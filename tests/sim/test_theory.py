@@ -257,3 +257,20 @@ def test_moments_of_a_law_wider_than_the_fundamental(contracts: float) -> None:
     spread = float(np.sqrt(np.sum(weights * (x - mean_log) ** 2) / weights.sum()))
     assert spread > 1.2 * V
     assert law.moments()[1] == pytest.approx(spread, rel=1e-3)
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(0.5, 0.614), (2.0, 0.232), (-0.2, 1.059), (-0.4, 1.257)])
+def test_realised_variance_under_a_gamma_that_grows(alpha: float, expected: float) -> None:
+    assert theory.varying_gamma_variance(alpha, 0.1) == pytest.approx(expected, abs=5.1e-4)
+    # Without a wall the variance is the time run, and gamma at the start alone is no answer.
+    assert theory.varying_gamma_variance(0.0, 0.1) == pytest.approx(0.9, abs=1e-9)
+    at_start = 0.9 / (1.0 + alpha / np.sqrt(2.0 * np.pi)) ** 2
+    assert abs(at_start - expected) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("alpha", "stop", "message"), [(-1.0, 0.1, "folds"), (0.5, 0.0, "stop"), (0.5, 1.0, "stop")]
+)
+def test_realised_variance_without_a_law_is_refused(alpha: float, stop: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        theory.varying_gamma_variance(alpha, stop)
