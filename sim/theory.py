@@ -229,6 +229,10 @@ def varying_gamma_variance(alpha: float, stop: float) -> float:
         stop: time left where the run ends, in (0, 1).
 
     Source: the push-forward of the static map, integrated over price and time.
+
+    Example:
+        >>> [round(sim.theory.varying_gamma_variance(alpha, 0.1), 3) for alpha in (0.5, 2.0, -0.4)]
+        [0.614, 0.232, 1.257]
     """
     if not 0.0 < stop < 1.0:
         raise InputError(f"stop must lie between 0 and 1; got {stop:g}")

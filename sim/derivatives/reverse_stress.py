@@ -188,6 +188,19 @@ def reverse_stress(
     Raises:
         InputError: an argument is out of range, or the run is not by the static map.
         NumericalError: most paths of a trial jump.
+
+    Example:
+        >>> case = sim.Experiment(
+        ...     book,
+        ...     market=market,
+        ...     dynamics=sim.GBM(0.12),
+        ...     impact=sim.LinearImpact(3.0),
+        ...     config=sim.SimConfig(paths=2048, steps=13, sample_minutes=130.0),
+        ...     seed=7,
+        ... )
+        >>> found = sim.reverse_stress(case, target=("horizon_vol_pct", 8.0), by="impact", search_paths=2048)
+        >>> found.converged, found.factor > 1.0
+        (True, True)
     """
     name, goal = target
     _check_target(name, goal, by, bounds)

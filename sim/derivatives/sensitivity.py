@@ -158,6 +158,19 @@ def sensitivities(
     Raises:
         InputError: another experiment, or an unknown metric.
         NumericalError: more than half of the paths jump.
+
+    Example:
+        >>> case = sim.Experiment(
+        ...     book,
+        ...     market=market,
+        ...     dynamics=sim.GBM(0.12),
+        ...     impact=sim.LinearImpact(3.0),
+        ...     config=sim.SimConfig(paths=2048, steps=13, sample_minutes=130.0),
+        ...     seed=7,
+        ... )
+        >>> found = sim.sensitivities(case, metrics=["pin_probability", "horizon_vol_pct"])
+        >>> found.parameters.loc["bp_per_usd_bn"].gt(0.0).to_dict()
+        {'pin_probability': True, 'horizon_vol_pct': False}
     """
     unknown = [name for name in metrics if name not in SMOOTH_METRICS]
     if unknown:

@@ -98,6 +98,19 @@ def simulate(
         InputError: an argument is out of range, a position has expired, or the checkpoint folder belongs to
             another run or cannot be written.
         NumericalError: with `throw`, when a path-step was capped.
+
+    Example:
+        >>> found = sim.simulate(
+        ...     book,
+        ...     market=market,
+        ...     dynamics=sim.GBM(0.12),
+        ...     impact=sim.LinearImpact(3.0),
+        ...     config=sim.SimConfig(paths=2048, steps=39),
+        ...     seed=7,
+        ... )
+        >>> pinned = found["pin_probability"]
+        >>> pinned.value > 2.0 * pinned.baseline
+        True
     """
     parts = {
         "market": market, "dynamics": dynamics, "hedging": hedging, "impact": impact, "flow": flow,

@@ -99,6 +99,30 @@ def portfolio_pnl(
     Raises:
         InputError: as `simulate` does; a position that has expired or has no vol; a level that the paths
             cannot show.
+
+    Example:
+        >>> straddle = sim.Portfolio.from_frame(
+        ...     pd.DataFrame(
+        ...         {
+        ...             "type": ["call", "put"],
+        ...             "contracts": [-10, -10],
+        ...             "strike": 7000.0,
+        ...             "expiry": "2026-01-28T16:00",
+        ...             "vol_pct": 12.0,
+        ...         }
+        ...     )
+        ... )
+        >>> case = sim.Experiment(
+        ...     book,
+        ...     market=market,
+        ...     dynamics=sim.GBM(0.12),
+        ...     impact=sim.LinearImpact(3.0),
+        ...     config=sim.SimConfig(paths=2048, steps=39),
+        ...     seed=7,
+        ... )
+        >>> found = sim.portfolio_pnl(straddle, case, levels=(0.9,))
+        >>> bool(found.cost_of_ignoring_feedback["difference_usd"] < 0.0)  # the wall helps a short straddle
+        True
     """
     book, market, motion = experiment.book, experiment.market, experiment.motion
     config, levels = experiment.config, tuple(sorted(levels))

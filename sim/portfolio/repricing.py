@@ -349,6 +349,23 @@ def stress_ladder(
     Returns:
         One row per combination: ``time``, ``vol_move_points``, ``spot_move_pct``, ``spot_points``,
         ``pnl_usd``.
+
+    Example:
+        >>> straddle = sim.Portfolio.from_frame(
+        ...     pd.DataFrame(
+        ...         {
+        ...             "type": ["call", "put"],
+        ...             "contracts": [-10, -10],
+        ...             "strike": 7000.0,
+        ...             "expiry": "2026-01-28T16:00",
+        ...             "vol_pct": 12.0,
+        ...         }
+        ...     )
+        ... )
+        >>> ladder = sim.stress_ladder(sim.Repricing(straddle, market), spot_moves_pct=(-1.0, 0.0, 1.0))
+        >>> close = ladder[(ladder["time"] == market.close) & (ladder["vol_move_points"] == 0.0)]
+        >>> close["pnl_usd"].round(-2).tolist()
+        [-27800.0, 42200.0, -27800.0]
     """
     market, rows = repricing.market, np.arange(len(repricing.portfolio))
     price = market.spot * (1.0 + ONE_PERCENT * np.asarray(spot_moves_pct, float))
