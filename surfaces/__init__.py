@@ -11,6 +11,8 @@ if __name__ != "gammawall.surfaces":
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gammawall.surfaces.american.kernel import AmericanGreeks
+    from gammawall.surfaces.american.price import american_greeks, american_price
     from gammawall.surfaces.chains.chain import ChainReport, OptionChain
     from gammawall.surfaces.chains.forwards import imply_forwards
     from gammawall.surfaces.chains.read import read_chain
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONVENTIONS",
     "SIZES",
+    "AmericanGreeks",
     "ArbitrageReport",
     "Book",
     "ChainReport",
@@ -63,6 +66,8 @@ __all__ = [
     "SviSurface",
     "VarianceClock",
     "VolSurface",
+    "american_greeks",
+    "american_price",
     "bachelier_greeks",
     "bachelier_price",
     "black_greeks",
@@ -91,6 +96,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "AmericanGreeks": "american.kernel",
     "ArbitrageReport": "vol_surfaces.arbitrage",
     "Book": "dealers.book",
     "CONVENTIONS": "dealers.conventions",
@@ -115,6 +121,8 @@ _HOME = {
     "SviSurface": "vol_surfaces.svi",
     "VarianceClock": "clock",
     "VolSurface": "vol_surfaces.svi",
+    "american_greeks": "american.price",
+    "american_price": "american.price",
     "bachelier_greeks": "pricing.bachelier",
     "bachelier_price": "pricing.bachelier",
     "black_greeks": "pricing.black",

@@ -1,0 +1,1 @@
+"""American exercise: price, greeks, exercise boundary, premium."""
