@@ -11,6 +11,7 @@ if __name__ != "gammawall.surfaces":
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gammawall.surfaces.american.implied import american_implied_vol
     from gammawall.surfaces.american.kernel import AmericanGreeks
     from gammawall.surfaces.american.price import american_greeks, american_price
     from gammawall.surfaces.chains.chain import ChainReport, OptionChain
@@ -67,6 +68,7 @@ __all__ = [
     "VarianceClock",
     "VolSurface",
     "american_greeks",
+    "american_implied_vol",
     "american_price",
     "bachelier_greeks",
     "bachelier_price",
@@ -122,6 +124,7 @@ _HOME = {
     "VarianceClock": "clock",
     "VolSurface": "vol_surfaces.svi",
     "american_greeks": "american.price",
+    "american_implied_vol": "american.implied",
     "american_price": "american.price",
     "bachelier_greeks": "pricing.bachelier",
     "bachelier_price": "pricing.bachelier",

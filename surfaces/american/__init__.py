@@ -1,1 +1,1 @@
-"""American exercise: price, greeks, exercise boundary, premium."""
+"""American exercise: price, greeks, exercise boundary and implied vol."""
