@@ -72,7 +72,7 @@ def curve_record(
         ends = result.series["vol_minutes"]
         ratio = result.series["vol_pct"] / result.series["vol_pct_baseline"]
         found = result.metric("last_30min_amplification")
-        simulated = {"simulated": found["value"], "stderr": found["stderr"]}
+        simulated = {"simulated": found.value, "stderr": found.stderr}
         shares = {
             k: result.document["status"][f"paths_{k}"] / case.config.paths for k in ("with_jump", "capped")
         }

@@ -136,9 +136,9 @@ def _print_run(result: Result, report: Path) -> None:
         m = result.metric(name)
         rows.add_row(
             name,
-            format_estimate(m["value"], m["stderr"], m["unit"]),
-            format_estimate(m["baseline"], m["baseline_stderr"], m["unit"]),
-            format_gap(m["difference"], m["difference_stderr"], m["unit"]),
+            format_estimate(m.value, m.stderr, m.unit),
+            format_estimate(m.baseline, m.baseline_stderr, m.unit),
+            format_gap(m.difference, m.difference_stderr, m.unit),
         )
     console.print(rows)
     console.print()

@@ -10,5 +10,5 @@ amplification = {}
 for imbalance in (-0.02, 0.0, 0.02):
     scenario = scenarios.load("zero-dte-amplification", settings=[*size, f"flow.imbalance={imbalance}"])
     metric = scenarios.run(scenario).metric("last_30min_amplification")
-    amplification[imbalance] = metric["value"], metric["stderr"]
-    print(f"customers buy {imbalance:+.0%} net: vol × {metric['value']:.3f} ± {metric['stderr']:.3f}")
+    amplification[imbalance] = metric.value, metric.stderr
+    print(f"customers buy {imbalance:+.0%} net: vol × {metric.value:.3f} ± {metric.stderr:.3f}")

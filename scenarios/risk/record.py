@@ -13,7 +13,7 @@ import pandas as pd
 
 from gammawall.scenarios.record import FORMAT
 from gammawall.scenarios.risk.portfolio_file import read_portfolio
-from gammawall.scenarios.runs.runner import provenance
+from gammawall.scenarios.runs.origin import provenance
 from gammawall.scenarios.spec.load import as_scenario
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.whole_folders import REPORT, check_folder, to_json, write_folder

@@ -18,6 +18,7 @@ import numpy as np
 import gammawall.sim
 import gammawall.surfaces
 from gammawall.scenarios.record import record_digest
+from gammawall.scenarios.runs.origin import scenario_numbers
 from gammawall.scenarios.runs.runner import run
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.whole_folders import to_json, write_bytes
@@ -33,7 +34,6 @@ __all__ = [
 
 Record = dict[str, Any]
 
-_WORDS = ("name", "story", "facts", "assumptions")
 _OWN_SOURCES = (
     "spec/build",
     "runs/cell_store",
@@ -130,7 +130,7 @@ def run_cell(scenario: Scenario, *, progress: Callable[[int, int], None] | None 
     record = {
         "name": scenario.name,
         "key": cell_key(scenario),
-        "resolved": _numbers(scenario),
+        "resolved": scenario_numbers(scenario),
         **{name: document[name] for name in ("metrics", "theory", "status")},
         "provenance": code_versions() | {"seed": scenario.seed},
     }
@@ -140,7 +140,7 @@ def run_cell(scenario: Scenario, *, progress: Callable[[int, int], None] | None 
 
 def cell_key(scenario: Scenario) -> str:
     """The name of a cell: SHA-256 of its numbers, the code, the versions, the device and the precision."""
-    return record_digest({"numbers": _numbers(scenario), "made_with": code_versions()})
+    return record_digest({"numbers": scenario_numbers(scenario), "made_with": code_versions()})
 
 
 @functools.cache
@@ -167,11 +167,3 @@ def source_fingerprint() -> str:
     for file in files:
         digest.update(f"{file.parent.name}/{file.name}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def _numbers(scenario: Scenario) -> Record:
-    """Every value that makes the result; the quotes themselves, not the name of their file."""
-    numbers = {k: v for k, v in scenario.resolved().items() if k not in _WORDS}
-    if scenario.chain_sha256 is not None:
-        numbers["book"] = {**numbers["book"], "chain": scenario.chain_sha256}
-    return json.loads(to_json(numbers))

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gammawall.scenarios.chains.figures import exposure_marks, gex_profile
+from gammawall.scenarios.chains.figures import exposure_marks
 from gammawall.scenarios.pages.numbers import SIGNIFICANT_Z, format_level, plain
 from gammawall.scenarios.pages.templating import script_json, template
 from gammawall.scenarios.record import at, entries, mapping, metric_entry, real, series_array
-from gammawall.scenarios.runs import figures
 from gammawall.scenarios.runs.answers import answers, metric_phrase
+from gammawall.scenarios.runs.objects import RESULT
+from gammawall.scenarios.runs.results import Result
 from gammawall.scenarios.whole_folders import write_text
 
 __all__ = ["RunRecord", "render_report", "write_report"]
@@ -98,20 +99,17 @@ def _tiles(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _pictures(document: Mapping[str, Any], series: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    resolved = mapping(document.get("resolved"))
-    strike, band = at(resolved, "measure", "strike"), at(resolved, "measure", "band_points")
-    spot, start = at(resolved, "market", "spot"), mapping(resolved.get("market")).get("start")
-    exposures = document.get("exposures") or None
-    exact = next((t for t in entries(document, "theory") if t.get("name") == "pin_mass"), {})
-    drawn = {
-        "close": figures.close_distribution(
-            series, strike=strike, band_points=band, theory_mass=real(exact.get("closed_form"))
-        ),
-        "gex": gex_profile(series, exposures=exposures, spot=spot),
-        "paths": figures.path_fan(series, strike=strike, start=start),
-        "vol": figures.realised_vol(series, start=start),
-        "flow": figures.hedge_flow(series, start=start),
+    spot = at(mapping(document.get("resolved")), "market", "spot")
+    exposures = mapping(document.get("exposures"))
+    run = Result(dict(document), dict(series))
+    shown = {
+        "close": "close",
+        "gex": "gamma_profile",
+        "paths": "paths",
+        "vol": "realised_vol",
+        "flow": "hedge_flow",
     }
+    drawn = {key: RESULT[name](run) for key, name in shown.items()}
     alt = {
         "close": _close_alt(series),
         "gex": "Dealer gamma in USD bn per 1 % over the index level. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -12,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from gammawall.scenarios.record import read_record
+from gammawall.scenarios.record import at, entries, mapping, read_record, real
+from gammawall.scenarios.runs.answers import answers
 from gammawall.scenarios.whole_folders import REPORT, check_folder, to_json, write_folder
+from gammawall.sim.measure.metrics import Metric
+from gammawall.surfaces.display import Display
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.limits import allowed_bytes, read_limited
 
@@ -27,13 +32,14 @@ __all__ = [
 _DOCUMENT, _SERIES = "result.json", "series.npz"
 _FILES = frozenset({_DOCUMENT, _SERIES, REPORT})
 _DIGEST = "digest"
+_NUMBERS = ("value", "stderr", "baseline", "baseline_stderr", "difference", "difference_stderr")
 MOST_BYTES = 256 * 2**20
 """Of each file, packed and unpacked; those of a run take a thousandth."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What `run` found.
+@dataclass(frozen=True, repr=False)
+class Result(Display):
+    """What `run` found: ``result["pin_probability"].value`` is one of its numbers.
 
     `document` is the record that ``--json`` prints, `series` the arrays behind the pictures.
     """
@@ -41,13 +47,44 @@ class Result:
     document: dict[str, Any]
     series: dict[str, np.ndarray]
 
-    def metric(self, name: str) -> dict[str, Any]:
-        """One entry of the document's metrics."""
-        for entry in self.document["metrics"]:
-            if entry["name"] == name:
-                return entry
-        known = ", ".join(entry["name"] for entry in self.document["metrics"])
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric of the record; a number that is missing there is NaN."""
+        return tuple(
+            Metric(
+                str(entry.get("name")),
+                str(entry.get("unit") or ""),
+                str(entry.get("description") or ""),
+                **{key: _number(entry.get(key)) for key in _NUMBERS},
+            )
+            for entry in entries(self.document, "metrics")
+        )
+
+    def __getitem__(self, name: str) -> Metric:
+        return self.metric(name)
+
+    def metric(self, name: str) -> Metric:
+        """One metric, as in `SimResult`.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        known = ", ".join(metric.name for metric in self.metrics)
         raise KeyError(f"no metric {name!r} in this result; there are {known}")
+
+    def summary(self) -> list[tuple[str, str]]:
+        """The scenario, the answer and how many paths it is from."""
+        paths = at(mapping(self.document.get("resolved")), "simulation", "paths")
+        lines = [("scenario", str(self.document.get("scenario") or "unnamed"))]
+        lines += [("answer", answers(self.document, self.series)[0].text)]
+        return lines + ([] if paths is None else [("paths", f"{paths:,.0f}")])
+
+    def frame(self) -> pd.DataFrame:
+        """The metrics by name: unit, description, and each number with and without hedging."""
+        return pd.DataFrame([vars(metric) for metric in self.metrics]).set_index("name")
 
     def save(self, folder: str | os.PathLike[str], report: str | None = None) -> Path:
         """Write the result as a folder, the report's text beside it; replaces an earlier result whole.
@@ -122,3 +159,8 @@ def _digest(document: bytes, series: Mapping[str, np.ndarray]) -> str:
         digest.update(f"\0{name}\0{array.dtype.str}{array.shape}\0".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _number(value: object) -> float:
+    number = real(value)
+    return math.nan if number is None else number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable
@@ -14,21 +12,18 @@ import numpy as np
 from scipy.special import ndtr
 
 from gammawall.scenarios.chains.exposure_record import exposure_record
-from gammawall.scenarios.provenance import environment
 from gammawall.scenarios.record import FORMAT
 from gammawall.scenarios.runs.claim_test import Case, judged_row
+from gammawall.scenarios.runs.origin import provenance
 from gammawall.scenarios.runs.results import Result, check_run_folder
+from gammawall.scenarios.runs.series import gamma_series, run_series
 from gammawall.scenarios.spec.load import as_scenario
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.sim import GBM, SimResult, simulate
 from gammawall.sim.sampling.schedule import make_schedule
-from gammawall.surfaces.dealers.exposures import Exposures, exposures
-from gammawall.surfaces.units import USD_BN
+from gammawall.surfaces.dealers.exposures import exposures
 
-__all__ = ["provenance", "run"]
-
-_FAN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-_CLOSE_BINS = 161
+__all__ = ["run"]
 
 
 def run(
@@ -73,7 +68,7 @@ def run(
         "exposures": exposure_record(scenario.book, exposed, scenario.chain, tables=False),
     }
     document["claim"] = claim_record(scenario, document)
-    result = Result(document, _series(found, exposed))
+    result = Result(document, run_series(found) | gamma_series(exposed))
     if out is not None:
         from gammawall.scenarios.runs.report import render_report
 
@@ -129,72 +124,3 @@ def theory_rows(scenario: Scenario, found: SimResult) -> list[dict[str, Any]]:
 def _row(name: str, closed: float, simulated: float, stderr: float) -> dict[str, Any]:
     z = (simulated - closed) / stderr if stderr > 0.0 else (0.0 if simulated == closed else None)
     return {"name": name, "closed_form": closed, "simulated": simulated, "stderr": stderr, "z": z}
-
-
-def provenance(scenario: Scenario) -> dict[str, Any]:
-    """What is needed to repeat a result."""
-    return environment() | {
-        "seed": scenario.seed,
-        "scenario_hash": _scenario_hash(scenario),
-        "chain_sha256": scenario.chain_sha256,
-    }
-
-
-def _scenario_hash(scenario: Scenario) -> str:
-    """Digest of every value that makes the result; of the quotes themselves, not of their file's name."""
-    resolved = scenario.resolved()
-    numbers = {k: v for k, v in resolved.items() if k not in ("name", "story", "facts", "assumptions")}
-    numbers["book"] = {**numbers["book"], "chain": scenario.chain_sha256}
-    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
-
-
-def _series(found: SimResult, exposed: Exposures) -> dict[str, np.ndarray]:
-    edges, density, baseline, atoms = _close_densities(found)
-    profile = exposed.profile
-    # A night takes no trading time; what is traded at its end counts as one minute's.
-    interval = np.diff(found.sample_ends, prepend=0.0)
-    interval = np.where(interval > 0.0, interval, 1.0)
-    return {
-        "close_edges": edges,
-        "close_density": density,
-        "close_density_baseline": baseline,
-        "atom_strike": atoms[:, 0],
-        "atom_mass": atoms[:, 1],
-        "atom_stderr": atoms[:, 2],
-        "gex_spot": profile.index.to_numpy(float),
-        "gex_total_bn": profile["gex_usd_per_1pct"].to_numpy(float) / USD_BN,
-        "gex_same_day_bn": profile["gex_0dte_usd_per_1pct"].to_numpy(float) / USD_BN,
-        "minutes": found.minutes,
-        "fan_levels": np.array(_FAN_LEVELS),
-        "fan": np.quantile(found.sample_paths, _FAN_LEVELS, axis=0),
-        "fan_baseline": np.quantile(found.sample_baseline, _FAN_LEVELS, axis=0),
-        "sample_paths": found.sample_paths[:20],
-        "sample_paths_baseline": found.sample_baseline[:20],
-        "vol_minutes": found.sample_ends,
-        "vol_pct": 100.0 * np.sqrt(found.step_variance[:, 0]),
-        "vol_pct_baseline": 100.0 * np.sqrt(found.step_variance[:, 1]),
-        "flow_bn_per_min": found.step_flow_usd_bn / interval,
-    }
-
-
-def _close_densities(found: SimResult) -> tuple[np.ndarray, ...]:
-    """Histograms of the close without its atoms, and the atoms: (strike, mass, standard error) rows."""
-    close, baseline, strike = found.close, found.baseline_close, found.measure.strike
-    prices, counts = np.unique(close, return_counts=True)
-    # A continuous law does not repeat a price; settled strikes do.
-    least = max(3, close.size // 10_000)
-    at, share = prices[counts >= least], counts[counts >= least] / close.size
-    atoms = np.column_stack([np.round(at, 9), share, np.sqrt(share * (1.0 - share) / close.size)])
-    smooth = close[~np.isin(close, at)]
-    low, high = np.quantile(np.concatenate([close, baseline]), [0.0005, 0.9995])
-    # A strike far away would leave the whole distribution in a few bins.
-    if low - (high - low) < strike < high + (high - low):
-        margin = 0.05 * (high - low)
-        low, high = min(low, strike - margin), max(high, strike + margin)
-    edges = np.linspace(low, high, _CLOSE_BINS + 1)
-    width = edges[1] - edges[0]
-
-    def density(values: np.ndarray) -> np.ndarray:
-        return np.histogram(values, edges)[0] / close.size / width
-
-    return edges, density(smooth), density(baseline), atoms

@@ -9,6 +9,7 @@ import pandas as pd
 
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.sweeps.grid import Grid
+from gammawall.surfaces.display import Display
 
 __all__ = ["NUMBERS", "Sweep"]
 
@@ -16,8 +17,8 @@ NUMBERS = ("value", "stderr", "baseline", "baseline_stderr", "difference", "diff
 """of every metric of a cell"""
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(Display):
     """What a sweep found."""
 
     scenario: Scenario
@@ -42,3 +43,8 @@ class Sweep:
     def frame(self) -> pd.DataFrame:
         """One row per cell, as in `table`."""
         return self.table.copy()
+
+    def summary(self) -> list[tuple[str, str]]:
+        """The scenario, the keys that were swept and how many cells there are."""
+        keys = " × ".join(f"{key} ({len(values)})" for key, values in self.grid.items())
+        return [("scenario", self.scenario.name), ("grid", keys), ("cells", f"{len(self.table):,}")]

@@ -16,7 +16,8 @@ from gammawall import scenarios
 from gammawall.scenarios.claims import judge as claims
 from gammawall.scenarios.claims.judge import judge
 from gammawall.scenarios.runs.claim_test import CONTRADICTED, ONLY_IF, SUPPORTED, UNDECIDABLE, effect
-from gammawall.scenarios.runs.runner import provenance, run
+from gammawall.scenarios.runs.origin import provenance
+from gammawall.scenarios.runs.runner import run
 from gammawall.scenarios.spec.load import vary
 from gammawall.surfaces.dealers.exposures import gex_at
 from gammawall.surfaces.errors import InputError
@@ -66,8 +67,8 @@ def test_that_a_long_wall_pins_is_supported(pins, runs):
     assert "C1 is supported; it holds as stated (" in pins.sentence
     assert "with the opposite sign of all that dealers hold (" in pins.sentence
     metric = next(iter(runs.values())).metric("pin_probability")
-    assert metric in pins.base["metrics"]
-    assert effects(pins)[0] == metric["value"] / metric["baseline"]
+    assert vars(metric) in pins.base["metrics"]
+    assert effects(pins)[0] == metric.value / metric.baseline
 
 
 def test_the_book_s_sign_flips_the_verdict_of_pin_7000(pins):

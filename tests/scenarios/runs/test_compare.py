@@ -47,11 +47,11 @@ def test_a_difference_has_the_error_of_independent_runs(pair):
     found = compare(*pair)
     for name, row in found.metrics.iterrows():
         a, b = (run.metric(name) for run in pair)
-        if a["value"] is None or b["value"] is None:
+        if np.isnan(a.value) or np.isnan(b.value):
             continue
-        assert row["difference"] == b["value"] - a["value"]
-        if a["stderr"] is not None and b["stderr"] is not None:
-            assert row["difference_stderr"] == pytest.approx(np.sqrt(a["stderr"] ** 2 + b["stderr"] ** 2))
+        assert row["difference"] == b.value - a.value
+        if not np.isnan(a.stderr) and not np.isnan(b.stderr):
+            assert row["difference_stderr"] == pytest.approx(np.sqrt(a.stderr**2 + b.stderr**2))
     pin = found.metrics.loc["pin_probability"]
     assert pin["z"] == pytest.approx(pin["difference"] / pin["difference_stderr"])
     assert pin["z"] < -10.0

@@ -36,7 +36,9 @@ def test_a_result_comes_back_as_it_was(tmp_path):
     folder = result().save(tmp_path / "deep" / "run", "<html>")
     assert names(folder) == OURS
     back = Result.open(folder)
-    assert back.metric("pin_mass") == {"name": "pin_mass", "value": 1.5, "stderr": None}
+    assert back["pin_mass"].value == back.metric("pin_mass").value == 1.5
+    assert math.isnan(back["pin_mass"].stderr)
+    assert list(back.frame()["value"]) == [1.5]
     np.testing.assert_array_equal(back.series["close"], result().series["close"])
     assert (folder / "report.html").read_text() == "<html>"
     assert names(folder.parent) == {"run"}
@@ -56,7 +58,7 @@ def test_json_is_strict():
 def test_an_earlier_result_is_replaced_whole(tmp_path):
     result(1.0).save(tmp_path / "run", "old")
     result(2.0).save(tmp_path / "run")
-    assert Result.open(tmp_path / "run").metric("pin_mass")["value"] == 2.0
+    assert Result.open(tmp_path / "run").metric("pin_mass").value == 2.0
     # The report of the earlier run must not stand beside the numbers of the later one.
     assert names(tmp_path / "run") == {"result.json", "series.npz"}
     assert names(tmp_path) == {"run"}
@@ -104,7 +106,7 @@ def test_a_disk_that_fills_leaves_the_earlier_result(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(InputError, match="No space left on device"):
         result(2.0).save(tmp_path / "run")
-    assert Result.open(tmp_path / "run").metric("pin_mass")["value"] == 1.0
+    assert Result.open(tmp_path / "run").metric("pin_mass").value == 1.0
     assert names(tmp_path) == {"run"}
 
 
@@ -123,7 +125,7 @@ def test_a_swap_that_fails_puts_the_earlier_result_back(tmp_path, monkeypatch, f
     monkeypatch.setattr(os, "replace", fail_once)
     with pytest.raises((InputError, KeyboardInterrupt)):
         result(2.0).save(tmp_path / "run")
-    assert Result.open(tmp_path / "run").metric("pin_mass")["value"] == 1.0
+    assert Result.open(tmp_path / "run").metric("pin_mass").value == 1.0
     assert names(tmp_path) == {"run"}
 
 

@@ -263,14 +263,14 @@ def test_press_sign_is_the_same_book_turned():
 
 def effect(result: scenarios.Result) -> float:
     pinned = result.metric("pin_probability")
-    return pinned["difference"] / pinned["difference_stderr"]
+    return pinned.difference / pinned.difference_stderr
 
 
 def test_a_long_wall_pins(pin):
     assert effect(pin) > 10.0
     assert verdict(pin.document, pin.series).text.endswith("the wall pins.")
-    assert pin.metric("pin_mass")["value"] > 0.1
-    assert pin.metric("vol_amplification")["value"] < 0.9
+    assert pin.metric("pin_mass").value > 0.1
+    assert pin.metric("vol_amplification").value < 0.9
     assert {row["name"] for row in pin.document["theory"]} >= {"pin_mass", "pin_probability", "close_mean"}
     for row in pin.document["theory"]:
         assert abs(row["z"]) < SIGNIFICANT_Z, row
@@ -279,14 +279,14 @@ def test_a_long_wall_pins(pin):
 def test_the_press_s_sign_repels(press):
     assert effect(press) < -10.0
     assert verdict(press.document, press.series).text.endswith("the price is repelled.")
-    assert press.metric("pin_mass")["value"] == 0.0
-    assert press.metric("vol_amplification")["value"] > 1.1
+    assert press.metric("pin_mass").value == 0.0
+    assert press.metric("vol_amplification").value > 1.1
     assert press.document["status"]["jump"] > 0
 
 
 def test_the_atom_is_kept_apart_from_the_density(pin):
     series, paths = pin.series, pin.document["resolved"]["simulation"]["paths"]
-    mass = pin.metric("pin_mass")["value"]
+    mass = pin.metric("pin_mass").value
     assert series["atom_mass"][list(series["atom_strike"]).index(7000.0)] == pytest.approx(mass, abs=1e-12)
     inside = series["close_density"] @ np.diff(series["close_edges"]) + series["atom_mass"].sum()
     assert inside == pytest.approx(1.0, abs=0.002 + 1.0 / paths)
@@ -297,7 +297,7 @@ def test_no_verdict_where_capped_paths_could_turn_it(pin):
     paths, pinned = document["resolved"]["simulation"]["paths"], pin.metric("pin_probability")
     document["status"]["paths_capped"] = 1
     assert verdict(document, pin.series).kind == "pins"
-    document["status"]["paths_capped"] = int(pinned["difference"] * paths)
+    document["status"]["paths_capped"] = int(pinned.difference * paths)
     assert verdict(document, pin.series).kind == "unknown"
     assert "no verdict, since on" in verdict(document, pin.series).text
 
@@ -310,7 +310,7 @@ def test_a_long_wall_that_holds_the_price_elsewhere_is_not_called_repelling(pin)
 
 
 def digest(scenario: scenarios.Scenario) -> str:
-    from gammawall.scenarios.runs.runner import provenance
+    from gammawall.scenarios.runs.origin import provenance
 
     return provenance(scenario)["scenario_hash"]
 
