@@ -13,8 +13,8 @@ import pandas as pd
 
 from gammawall.scenarios.record import FORMAT
 from gammawall.scenarios.risk.portfolio_file import read_portfolio
-from gammawall.scenarios.runs.origin import provenance
 from gammawall.scenarios.spec.load import as_scenario
+from gammawall.scenarios.spec.origin import provenance
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.whole_folders import REPORT, check_folder, to_json, write_folder
 from gammawall.sim import Portfolio, PortfolioRisk, portfolio_pnl

@@ -18,8 +18,8 @@ import numpy as np
 import gammawall.sim
 import gammawall.surfaces
 from gammawall.scenarios.record import record_digest
-from gammawall.scenarios.runs.origin import scenario_numbers
 from gammawall.scenarios.runs.runner import run
+from gammawall.scenarios.spec.origin import scenario_numbers
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.whole_folders import to_json, write_bytes
 

@@ -14,10 +14,10 @@ from scipy.special import ndtr
 from gammawall.scenarios.chains.exposure_record import exposure_record
 from gammawall.scenarios.record import FORMAT
 from gammawall.scenarios.runs.claim_test import Case, judged_row
-from gammawall.scenarios.runs.origin import provenance
 from gammawall.scenarios.runs.results import Result, check_run_folder
 from gammawall.scenarios.runs.series import gamma_series, run_series
 from gammawall.scenarios.spec.load import as_scenario
+from gammawall.scenarios.spec.origin import provenance
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.sim import GBM, SimResult, simulate
 from gammawall.sim.sampling.schedule import make_schedule

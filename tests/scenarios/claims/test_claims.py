@@ -16,9 +16,9 @@ from gammawall import scenarios
 from gammawall.scenarios.claims import judge as claims
 from gammawall.scenarios.claims.judge import judge
 from gammawall.scenarios.runs.claim_test import CONTRADICTED, ONLY_IF, SUPPORTED, UNDECIDABLE, effect
-from gammawall.scenarios.runs.origin import provenance
 from gammawall.scenarios.runs.runner import run
 from gammawall.scenarios.spec.load import vary
+from gammawall.scenarios.spec.origin import provenance
 from gammawall.surfaces.dealers.exposures import gex_at
 from gammawall.surfaces.errors import InputError
 from tests.helpers.scenario_files import CLAIM, SCENARIO, write

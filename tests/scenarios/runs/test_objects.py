@@ -63,7 +63,7 @@ def test_a_run_and_a_simulation_give_a_number_in_one_manner(shown) -> None:
 
 
 def test_a_sweep_s_frame_is_its_own(shown) -> None:
-    shown["Sweep"].frame().drop(columns="cell", inplace=True)
+    shown["Sweep"].frame().pop("cell")
     assert "cell" in shown["Sweep"].frame()
 
 

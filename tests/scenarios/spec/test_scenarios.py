@@ -310,7 +310,7 @@ def test_a_long_wall_that_holds_the_price_elsewhere_is_not_called_repelling(pin)
 
 
 def digest(scenario: scenarios.Scenario) -> str:
-    from gammawall.scenarios.runs.origin import provenance
+    from gammawall.scenarios.spec.origin import provenance
 
     return provenance(scenario)["scenario_hash"]
 
