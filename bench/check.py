@@ -15,16 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import run  # noqa: F401 - makes the packages importable on a bare machine
-
-import jax  # isort: skip
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jobs import ELEVEN, contracts, flat_book, some_greeks
+from bare import find_packages
 
-from gammawall import sim
-from gammawall.surfaces.pricing.black import black_price
-from gammawall.surfaces.pricing.implied import implied_vol
+find_packages()
+
+from jobs import ELEVEN, contracts, flat_book, some_greeks, two_metrics  # noqa: E402
+
+from gammawall import sim  # noqa: E402
+from gammawall.surfaces.pricing.black import black_price  # noqa: E402
+from gammawall.surfaces.pricing.implied import implied_vol  # noqa: E402
 
 KEPT = Path(__file__).resolve().parent / "results" / "ratios.json"
 SLACK = 1.5
@@ -68,6 +70,9 @@ def jobs() -> dict[str, Callable[[], Any]]:
             )
 
         found[f"simulate, {name}, 8,192 × 39"] = paths
+    found["simulate, two metrics, 8,192 × 39"] = lambda: two_metrics(
+        sim.SimConfig(paths=8192, steps=39, keep_paths=0, workers=1)
+    )
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 import tempfile
@@ -30,9 +31,12 @@ class CLimit:
             return
         self._libraries = {}
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            for name in ("greeks", "paths"):
+            for name in ("greeks", "paths", "two_metrics"):
                 source, made, target = _SOURCES / f"{name}.c", *(Path(folder) / f"{name}.{e}" for e in "os")
-                for words in ((*_COMPILE, source, "-o", made), (*_LINK, made, "-o", target, "-lm")):
+                for words in (
+                    (*_COMPILE, *_registers(), source, "-o", made),
+                    (*_LINK, made, "-o", target, "-lm"),
+                ):
                     done = subprocess.run([compiler, *words], capture_output=True, text=True, check=False)
                     if done.returncode:
                         complaint = done.stderr.splitlines()[0] if done.stderr else "?"
@@ -62,6 +66,37 @@ class CLimit:
             *doubles,
             _pointer(out),
         )
+
+    def two_metrics(
+        self,
+        count: int,
+        table: np.ndarray,
+        numbers: tuple[float, ...],
+        close: tuple[float, ...],
+        out: np.ndarray,
+    ) -> None:
+        """Sums over `count` paths, a multiple of 32, of two metrics of both markets and of their products.
+
+        Args:
+            count, table, numbers: as for `paths`.
+            close: the band's ends and the strike, log prices, and the log move of its whole hedge.
+            out: [20].
+        """
+        steps, cells, _ = table.shape
+        doubles = [ctypes.c_double(x) for x in (*numbers, *close)]
+        self._libraries["two_metrics"].two_metrics(
+            ctypes.c_long(count),
+            ctypes.c_int(steps),
+            ctypes.c_int(cells),
+            _pointer(table),
+            *doubles,
+            _pointer(out),
+        )
+
+
+def _registers() -> tuple[str, ...]:
+    """XLA told to do without 512-bit registers, the C loops do without them too."""
+    return ("-mno-avx512f",) if "--xla_cpu_max_isa=AVX2" in os.environ.get("XLA_FLAGS", "") else ()
 
 
 def _pointer(array: np.ndarray) -> ctypes.c_void_p:

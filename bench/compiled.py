@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import run  # noqa: F401 - makes the packages importable on a bare machine
-
-import jax  # isort: skip
+import jax
 import jax.numpy as jnp
-from jobs import ELEVEN, contracts, some_greeks
+from bare import find_packages
+
+find_packages()
+
+from jobs import ELEVEN, contracts, some_greeks  # noqa: E402
 
 COUNT = 200_000
 OPERATIONS = ("add", "subtract", "multiply", "divide", "exponential", "select")

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
+from bare import find_packages
+
 __all__ = ["in_fresh_process"]
 
 
@@ -27,6 +29,6 @@ def in_fresh_process(module: str, function: str, *numbers: int, **environment: s
 
 
 if __name__ == "__main__":
-    importlib.import_module("run")  # makes the packages importable on a bare machine
+    find_packages()
     found = getattr(importlib.import_module(sys.argv[1]), sys.argv[2])(*map(int, sys.argv[3:]))
     print(json.dumps(found))

@@ -26,6 +26,7 @@ __all__ = [
     "ELEVEN",
     "GPU_PATHS",
     "array_bytes",
+    "at_close",
     "contracts",
     "exposure_book",
     "exposure_lines",
@@ -35,7 +36,9 @@ __all__ = [
     "path_lines",
     "same_greeks",
     "same_law",
+    "same_two_metrics",
     "some_greeks",
+    "two_metrics",
     "vol_lines",
 ]
 
@@ -179,6 +182,7 @@ def path_lines(limit: CLimit, *, quick: bool) -> Iterator[Line]:
     steps = 390
     config = sim.SimConfig(paths=16_384 if quick else 98_304, steps=steps, keep_paths=0)
     yield _path_line(limit, config)
+    yield _two_metrics_line(limit, config)
     if jax.default_backend() == "gpu":
         wide = dataclasses.replace(config, paths=GPU_PATHS, block_paths=GPU_PATHS // 4)
         yield _path_line(limit, wide)
@@ -198,6 +202,55 @@ def _path_line(limit: CLimit, config: sim.SimConfig) -> Line:
     c_ns = _c_paths(limit, book, market, count, steps) if limit.available else None
     name = f"path-steps, one strike, {count:,} × {steps}"
     return Line.of(name, timing, count * steps, "path-step", limit_ns=c_ns, limit="C loop")
+
+
+TWO_METRICS = ("pin_probability", "realised_vol_pct")
+
+
+def at_close() -> tuple[float, ...]:
+    """Of the flat book, for the peers: the band's ends and the strike, log prices, and the log move that the
+    whole hedge of the strike makes."""
+    units = 20_000 * 100.0
+    return (*np.log([6995.0, 7005.0, 7000.0]), 3e-13 * 7000.0 * units)
+
+
+def two_metrics(config: sim.SimConfig) -> sim.SimResult:
+    """Two metrics of the flat book and nothing else."""
+    book, market = flat_book()
+    return sim.simulate(
+        book,
+        market=market,
+        dynamics=sim.GBM(0.12),
+        impact=sim.LinearImpact(3.0),
+        config=config,
+        seed=1,
+        measure=sim.Measure(7000.0, metrics=TWO_METRICS),
+    )
+
+
+def _two_metrics_line(limit: CLimit, config: sim.SimConfig) -> Line:
+    """C and we draw by Philox, look up the same table and add up the same four numbers and their products."""
+    work, c_ns = config.paths * config.steps, None
+    timing = repeated(lambda: two_metrics(config).timing["run_s"], 10)
+    if limit.available:
+        rows, numbers = fixed_rows(*flat_book(), config.steps)
+        out, close = np.empty(20), at_close()
+        c_ns = 1e9 * timed(lambda: limit.two_metrics(config.paths, rows, numbers, close, out)).seconds / work
+        same_two_metrics("the C loop", out[:4] / config.paths, config)
+    name = f"path-steps, two metrics, {config.paths:,} × {config.steps}"
+    return Line.of(name, timing, work, "path-step", limit_ns=c_ns, limit="C loop of equal work")
+
+
+def same_two_metrics(peer: str, means: np.ndarray, config: sim.SimConfig) -> None:
+    """Stop unless a peer's shares in the band and realised variances, hedged and not, are ours, five standard
+    errors apart at most."""
+    found = two_metrics(config)
+    pin, vol = (found[name] for name in TWO_METRICS)
+    theirs = np.array([*means[:2], *(100.0 * np.sqrt(means[2:] * 252.0))])
+    ours = np.array([pin.value, pin.baseline, vol.value, vol.baseline])
+    error = np.array([pin.stderr, pin.baseline_stderr, vol.stderr, vol.baseline_stderr])
+    if not np.all(np.abs(theirs - ours) < 5.0 * np.sqrt(2.0) * error):
+        raise SystemExit(f"{peer} finds {theirs}, we {ours}: the comparison would be of different work")
 
 
 def _table_lines(market: sim.Market, steps: int, quick: bool) -> Iterator[Line]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jobs import array_bytes, contracts, exposure_book, fixed_rows, flat_book, same_greeks
+from jobs import (
+    array_bytes,
+    at_close,
+    contracts,
+    exposure_book,
+    fixed_rows,
+    flat_book,
+    same_greeks,
+    same_two_metrics,
+)
 from measure import Line, beside, timed
 from scipy.special import ndtr
 
@@ -13,7 +22,7 @@ from gammawall import sim
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.exposures import gex_at
 
-__all__ = ["numpy_gex", "numpy_greeks", "numpy_lines", "numpy_paths"]
+__all__ = ["numpy_gex", "numpy_greeks", "numpy_lines", "numpy_paths", "numpy_two_metrics"]
 
 
 def numpy_lines(lines: list[Line], *, quick: bool) -> Iterator[Line]:
@@ -21,6 +30,7 @@ def numpy_lines(lines: list[Line], *, quick: bool) -> Iterator[Line]:
     yield _greek_line(lines)
     yield _exposure_line(lines)
     yield _path_line(lines, 2048 if quick else 8192)
+    yield _two_metrics_line(lines, 2048 if quick else 8192)
 
 
 def _greek_line(lines: list[Line]) -> Line:
@@ -101,19 +111,51 @@ def numpy_gex(book: Book, spots: np.ndarray) -> np.ndarray:
     return gex
 
 
+def _two_metrics_line(lines: list[Line], count: int) -> Line:
+    steps = 390
+    rows, numbers = fixed_rows(*flat_book(), steps)
+    same_two_metrics(
+        "NumPy",
+        numpy_two_metrics(count, rows, numbers)[:4] / count,
+        sim.SimConfig(paths=count, steps=steps, keep_paths=0),
+    )
+    timing = timed(lambda: numpy_two_metrics(count, rows, numbers), least_runs=5)
+    name = f"path-steps, two metrics, {count:,} × {steps}, NumPy"
+    return Line.of(name, timing, count * steps, "path-step", **beside(lines, "path-steps, two metrics"))
+
+
+def numpy_two_metrics(count: int, rows: np.ndarray, numbers: tuple[float, ...]) -> np.ndarray:
+    """The sums of `CLimit.two_metrics`, [20]."""
+    low, high, *settled = at_close()
+    out, last, base = _numpy_walk(count, rows, numbers, (settled[0], settled[1]))
+    inside = [(x >= low) & (x <= high) for x in (last, base)]
+    vector = np.stack([*inside, *out])
+    return np.concatenate([vector.sum(axis=1), (vector @ vector.T).ravel()])
+
+
 def numpy_paths(count: int, rows: np.ndarray, numbers: tuple[float, ...]) -> np.ndarray:
     """Realised variance of both legs as in c/paths.c, [count, 2]; arguments as `CLimit.paths` takes them."""
+    return _numpy_walk(count, rows, numbers)[0].T
+
+
+def _numpy_walk(
+    count: int, rows: np.ndarray, numbers: tuple[float, ...], settled: tuple[float, float] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Realised variances [2, count] and both log prices at the close, where a strike may settle."""
     y_first, y_width, spread, drift, impact, shift, start = numbers
     rng = np.random.Generator(np.random.Philox(1))
     base, last = np.full(count, start), np.full(count, start)
     out = np.zeros((2, count))
-    for row in rows:
+    for k, row in enumerate(rows):
         move = drift + spread * rng.standard_normal(count)
         base += move
         at = (base + shift - y_first) / y_width
         cell = np.clip(at.astype(np.int64), 0, len(row) - 1)
         c, q = row[cell].T, at - cell
         now = base + shift - impact * (c[0] + q * (c[1] + q * (c[2] + q * c[3])))
+        if settled is not None and k == len(rows) - 1:
+            strike, jump = settled
+            now = base + shift - np.clip(base + shift - strike, 0.0, jump)
         out += np.square([now - last, move])
         last = now
-    return out.T
+    return out, last, base

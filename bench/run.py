@@ -12,24 +12,17 @@ import itertools
 import json
 import os
 import platform
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from bare import find_packages
 
-HERE = Path(__file__).resolve().parent
-# The root is for tests/helpers/vol_points.py, the points that the tests and the comparison share.
-sys.path[:0] = [str(HERE), str(HERE.parent)]
 # Most of a GPU's memory for this process would leave none to the kernels of others and to fresh processes.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-try:
-    import gammawall.surfaces  # noqa: F401
-except ImportError:
-    # A bare machine, nothing installed: the import map that type checkers use.
-    sys.path.insert(0, str(HERE.parent / "tests" / "_types"))
+find_packages()
 
 from climit import CLimit  # noqa: E402
 from cuda_peers import cuda_lines  # noqa: E402

@@ -102,11 +102,19 @@ class Measure:
         strike: the level that may pin, index points.
         band_points: half width of "closed near the strike".
         corridor: (low, high), index points: where an attempt to break out is held.
+        metrics: names of `METRICS`; what is not named is neither measured nor compiled. Every one when not
+            given. The paths are the same bit for bit, and metrics equal those of a full run up to the last
+            digits, as the compiler joins products and sums. (Not a choice of `SimConfig`, which is the size
+            of a run.)
+        series: whether a run of named metrics also keeps what is drawn of it (series over time, whole paths)
+            and checks the dealers' accounts. A run of all metrics always does.
     """
 
     strike: float
     band_points: float = 5.0
     corridor: tuple[float, float] | None = None
+    metrics: tuple[str, ...] | None = None
+    series: bool = False
 
     def __post_init__(self) -> None:
         check_number("strike", self.strike, self.strike > 0.0, "positive")
@@ -119,6 +127,17 @@ class Measure:
                 f"corridor must be two positive levels, low before high; got [{low:g}, {high:g}]"
             )
         object.__setattr__(self, "corridor", (float(low), float(high)))
+        if isinstance(self.metrics, str):
+            raise InputError(
+                f"metrics must be a tuple of names; got {self.metrics!r}: write ({self.metrics!r},)"
+            )
+        if self.metrics is not None:
+            object.__setattr__(self, "metrics", tuple(self.metrics))
+
+    @property
+    def whole(self) -> bool:
+        """Whether series, whole paths and accounts are kept."""
+        return self.metrics is None or self.series
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,10 @@ def theory_rows(scenario: Scenario, found: SimResult) -> list[dict[str, Any]]:
             centre = np.log(market.spot) + exact["log_return"]
             inside = float(ndtr((high - centre) / spread) - ndtr((low - centre) / spread))
             rows.insert(0, ("baseline_pin_probability", inside, "pin_probability"))
-    table = []
+    table, measured = [], {m.name for m in found.metrics}
     for name, closed, metric in rows:
+        if metric not in measured:
+            continue
         m = found[metric]
         table.append(_row(name, closed, m.baseline, m.baseline_stderr))
     if found.law is not None:
@@ -116,7 +118,9 @@ def theory_rows(scenario: Scenario, found: SimResult) -> list[dict[str, Any]]:
             "horizon_vol_pct": 100.0 * spread / np.sqrt(years),
         }
         table = [
-            _row(name, closed, found[name].value, found[name].stderr) for name, closed in exact.items()
+            _row(name, closed, found[name].value, found[name].stderr)
+            for name, closed in exact.items()
+            if name in measured
         ] + table
     return table
 

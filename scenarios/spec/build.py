@@ -76,10 +76,25 @@ def build(spec: ScenarioSpec) -> Scenario:
         impact=built(IMPACTS[spec.impact.kind], spec.impact, where="impact"),
         hedging=hedging_groups([built(HEDGING[g.kind], g, where="hedging") for g in groups]),
         config=_config(spec.simulation),
-        measure=Measure(strike, _BAND_POINTS if band is None else band, spec.measure.corridor),
+        measure=Measure(
+            strike,
+            _BAND_POINTS if band is None else band,
+            spec.measure.corridor,
+            metrics=_metrics(spec),
+            # The report draws them.
+            series=True,
+        ),
         seed=spec.simulation.seed,
         chain_sha256=digest,
     )
+
+
+def _metrics(spec: ScenarioSpec) -> tuple[str, ...] | None:
+    """Those asked for and the one that the claim tests; all when none is named."""
+    asked = spec.measure.metrics
+    if asked is None:
+        return None
+    return tuple(dict.fromkeys([*asked, *([spec.claim.metric] if spec.claim else [])]))
 
 
 def _config(spec: SimulationSpec) -> SimConfig:

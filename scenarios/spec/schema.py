@@ -154,6 +154,8 @@ class MeasureSpec(_Table):
     strike: Level | None = None
     band_points: Level | None = None
     corridor: Annotated[tuple[float, float], BeforeValidator(read_corridor)] | None = None
+    metrics: tuple[Annotated[str, BeforeValidator(one_of(METRICS))], ...] | None = None
+    """measured and reported; all when not given. What a claim tests is measured in any case."""
 
 
 EFFECTS = ("value", "difference", "ratio to baseline")

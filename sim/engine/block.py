@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gammawall.sim.book.table import HedgeTable
 from gammawall.sim.book.values import BookValues
@@ -45,6 +46,12 @@ class Plan:
     """whether some steps lie between the instants at which returns are measured"""
     snapshots: int = 0
     """at how many instants the prices of all paths are returned, besides the close"""
+    statistics: tuple[str, ...] = STATISTICS
+    """which of each path are returned"""
+    series: bool = True
+    """whether sums of every step are returned"""
+    accounts: bool = True
+    """whether the dealers' accounts are checked"""
 
 
 @jax.tree_util.register_dataclass
@@ -104,7 +111,7 @@ class BlockSums:
     cross: Any
     """[tiles, 2 m, 2 m]"""
     squared_returns: Any
-    """per step and leg, [tiles, N, 2]"""
+    """per step and leg, [tiles, N, 2]; [tiles, 0, 2] without series, and so on"""
     traded: Any
     """|net flows| per step, [tiles, N, 5]"""
     status: Any
@@ -112,7 +119,7 @@ class BlockSums:
     paths_status: Any
     """paths with at least one jump, at least one capped step, [tiles, 2]"""
     residual: Any
-    """largest self-financing residual of a path, [tiles]"""
+    """largest self-financing residual of a path, [tiles]; 0 where the accounts are not checked"""
     beyond: Any
     """index units of the order flow that lay beyond its strikes, [tiles]"""
     close: Any
@@ -142,9 +149,21 @@ def _tiles(values: Any, width: int = TILE) -> Any:
     return jnp.moveaxis(sums[..., 0], -1, 0)
 
 
-def _cross(values: Any, width: int) -> Any:
-    """Sums over tiles of the outer products of the rows, [V, P] → [tiles, V, V]; in pieces so short that no
-    library splits them among threads."""
+def _cross(values: Any, statistics: tuple[str, ...], width: int) -> Any:
+    """Sums over tiles of the outer products of the rows, [2 m, P] → [tiles, 2 m, 2 m].
+
+    In pieces so short that no library splits them among threads; always of the full size, by which libraries
+    round.
+    """
+    legs = [STATISTICS.index(name) for name in statistics]
+    own = np.array([*legs, *(i + len(STATISTICS) for i in legs)], int)
+    if len(legs) < len(STATISTICS):
+        values = jnp.zeros((2 * len(STATISTICS), values.shape[1])).at[own].set(values)
+        return _products(values, width)[:, own][:, :, own]
+    return _products(values, width)
+
+
+def _products(values: Any, width: int) -> Any:
     pieces = values.reshape(values.shape[0], -1, width // 8).swapaxes(0, 1)
     products = jnp.einsum("aip,ajp->aij", *jax.lax.optimization_barrier((pieces, pieces)))
     return _tiles(jnp.moveaxis(products, 0, -1), 8)
@@ -183,9 +202,11 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
         counts = counts + jnp.stack([status == k for k in (JUMP, CAPPED)])
         taken = tuple(jnp.where(snapshot == k, pair, before) for k, before in enumerate(taken))
         state, squared, traded = observe(state, given.probe, pair, flows, feedback, mark, late)
-        flows = _tiles(jnp.stack([traded[name] for name in followed]) * weight)
-        out = (_tiles(squared * weight), flows, pair[:, : plan.keep])
-        return (dynamics, market, state, paid, counts, taken), out
+        sums = None
+        if plan.series:
+            by_flow = _tiles(jnp.stack([traded[name] for name in followed]) * weight)
+            sums = (_tiles(squared * weight), by_flow)
+        return (dynamics, market, state, paid, counts, taken), (sums, pair[:, : plan.keep])
 
     rows = (
         _shocks(given, paths, steps, plan),
@@ -197,7 +218,9 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
         given.market.rows,
         given.snapshot,
     )
-    carry, (squared, flows, kept) = jax.lax.scan(step, carry, rows)
+    # What no sum below asks for, XLA takes out of the loop with all that leads to it.
+    carry, (sums, kept) = jax.lax.scan(step, carry, rows)
+    squared, flows = sums or (jnp.zeros((0, count // TILE, 2)), jnp.zeros((0, count // TILE, len(followed))))
     none = jnp.zeros(flows.shape[:2])
     traded = jnp.stack([flows[..., followed.index(k)] if k in followed else none for k in FLOWS], axis=-1)
     _, market, state, paid, counts, taken = carry
@@ -280,22 +303,25 @@ def _sums(
     halts = getattr(market, "halts", ())
     halted = halts.passed > 0 if halts else jnp.zeros_like(x)
     profits = jnp.stack([pnl, unhedged])
-    vectors = finish(state, given.probe, given.spot, given.mark.shape[0], profits, fees, halted)
-    vectors = jnp.where(valid, vectors, 0.0).reshape(2 * len(STATISTICS), -1)
+    vectors = finish(
+        state, given.probe, given.spot, given.mark.shape[0], profits, fees, halted, plan.statistics
+    )
+    vectors = jnp.where(valid, vectors, 0.0).reshape(2 * len(plan.statistics), -1)
     width = TILE
     if plan.antithetic:
         # The two paths of an antithetic pair are one observation, their mean.
         vectors, width = 0.5 * (vectors[:, ::2] + vectors[:, 1::2]), TILE // 2
+    unbalanced = residual(ledger) if plan.accounts else jnp.zeros_like(x)
     stable = given.mark.shape[0] - jnp.sum(counts, axis=0, keepdims=True)
     start = jnp.full((1, 2, min(plan.keep, x.size)), given.probe.log_spot)
     return BlockSums(
         vector=_tiles(vectors, width),
-        cross=_cross(vectors, width),
+        cross=_cross(vectors, plan.statistics, width),
         squared_returns=jnp.moveaxis(squared, 0, 1),
         traded=jnp.moveaxis(traded, 0, 1),
         status=_tiles(jnp.concatenate([stable, counts]) * valid),
         paths_status=_tiles(((counts > 0) & valid).astype(jnp.int64)),
-        residual=jnp.max(jnp.where(valid, residual(ledger), 0.0).reshape(-1, TILE), axis=1),
+        residual=jnp.max(jnp.where(valid, unbalanced, 0.0).reshape(-1, TILE), axis=1),
         beyond=_tiles(jnp.where(valid, beyond, 0.0)),
         close=state.x,
         snapshots=jnp.stack(taken) if taken else jnp.zeros((0, *state.x.shape)),

@@ -182,7 +182,9 @@ class _Total:
                 self.groups[(first // TILE + tile) // self._group_tiles] += record["vector"][tile]
 
     def _open(self, record: Record) -> None:
-        paths, kept = self.config.paths, min(self.config.keep_paths, self.config.paths)
+        paths = self.config.paths
+        # None where whole paths are not kept.
+        kept = min(self.config.keep_paths, paths) if record["kept"].shape[-1] else 0
         for name, values in record.items():
             if name in PATHS_AXIS:
                 self.sums[name] = np.zeros((*values.shape[:-1], kept if name == "kept" else paths))

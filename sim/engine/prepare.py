@@ -15,7 +15,8 @@ from gammawall.sim.engine.block import FixedMarket, Given, Plan
 from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.loop import Layout
 from gammawall.sim.engine.prepare_stepped import MOST_LINES, stepped_market, still_rows, sums_lines
-from gammawall.sim.measure.statistics import Probe
+from gammawall.sim.measure.metrics import needed_statistics
+from gammawall.sim.measure.statistics import STATISTICS, Probe
 from gammawall.sim.models.dynamics import Dynamics
 from gammawall.sim.models.hedging import Clearing, HedgingPolicy, NoHedging
 from gammawall.sim.models.impact import Impact, LinearImpact
@@ -65,6 +66,11 @@ def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> 
     """
     book, market, dynamics, groups = case.book, case.market, case.dynamics, case.hedging
     impact, flow, config, seed = case.impact, case.flow, case.config, case.seed
+    # The regression on the unhedged twin takes all that is known of it; a run with its series is the full
+    # one, whatever is reported of it.
+    everything = config.control or case.measure.whole
+    named = needed_statistics(case.measure.metrics)
+    statistics = STATISTICS if everything else named
     check_protocol(dynamics, Dynamics, "dynamics")
     inside = book.expiry[(book.expiry > market.start) & (book.expiry < market.close)]
     geometric = (
@@ -123,7 +129,10 @@ def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> 
         stepper=None if fixed else Stepper.of(groups, impact, flow and flow.demand),
         unwind=market.unwind == "in_market",
         antithetic=config.antithetic,
-        keep=layout.keep,
+        keep=layout.keep if case.measure.whole else 0,
+        statistics=statistics,
+        series=case.measure.whole,
+        accounts=case.measure.whole,
         sampled=not marks.all(),
         snapshots=0 if snapshots is None else len(snapshots),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from gammawall.sim.engine.loop import RunSums
 from gammawall.sim.engine.prepare import Run
 from gammawall.sim.measure.close_law import CloseLaw, close_law
 from gammawall.sim.measure.control_variates import known_baseline
-from gammawall.sim.measure.metrics import Metric, Scales, estimate
+from gammawall.sim.measure.metrics import METRICS, Metric, Scales, estimate
 from gammawall.sim.models.dynamics import GBM, Dynamics
 from gammawall.sim.step.stepped import SteppedBook
 from gammawall.sim.types import Market, Measure
@@ -22,6 +23,10 @@ from gammawall.surfaces.display import Display
 from gammawall.surfaces.units import USD_BN
 
 __all__ = ["SimResult", "collect", "exact_law", "scales_of"]
+
+
+_SERIES = ("sample_paths", "sample_baseline", "step_variance", "step_flow_usd_bn", "step_demand_usd_bn")
+"""Fields that a run of named metrics keeps only when told so."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,9 +38,9 @@ class SimResult(Display):
 
     metrics: tuple[Metric, ...]
     status: dict[str, float]
-    """path-steps by status, paths that met a jump or the grid's edge, the table's error in points, and the
-    largest self-financing residual of the dealers' accounts, relative; and the share of the order flow that
-    lay beyond its strikes"""
+    """path-steps by status; paths that met a jump or the grid's edge; the table's error in points; where the
+    dealers' accounts are kept, the largest self-financing residual, relative; and the share of the order flow
+    that lay beyond its strikes"""
     timing: dict[str, float]
     close: np.ndarray
     """[paths]"""
@@ -70,13 +75,31 @@ class SimResult(Display):
         for metric in self.metrics:
             if metric.name == name:
                 return metric
-        raise KeyError(f"no metric {name!r}; there are {', '.join(m.name for m in self.metrics)}")
+        there = ", ".join(m.name for m in self.metrics) or "none"
+        if name in METRICS:
+            raise KeyError(f"{name} was not asked for, only {there}: name it in Measure(metrics=...)")
+        raise KeyError(f"no metric {name!r}; there are {there}")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Reached where a field was never set.
+        if name in _SERIES:
+            raise AttributeError(
+                f"{name} was not kept, because only some metrics were asked for: set series=True in Measure"
+            )
+        raise AttributeError(f"a SimResult has no {name!r}")
+
+    def __post_init__(self) -> None:
+        if not self.measure.whole:
+            for name in _SERIES:
+                object.__delattr__(self, name)
 
     def summary(self) -> list[tuple[str, str]]:
         """What to know at first sight."""
         said = [("paths", f"{self.close.size:,}"), ("steps", f"{self.minutes.size - 1:,}")]
+        there = {metric.name: metric for metric in self.metrics}
         for name, digits in (("pin_probability", 4), ("close_std_points", 2), ("realised_vol_pct", 2)):
-            metric = self[name]
+            if (metric := there.get(name)) is None:
+                continue
             value = f"{metric.value:.{digits}f} ± {metric.stderr:.{digits}f}"
             said.append((name, f"{value}, without hedging {metric.baseline:.{digits}f}"))
         if self.status["paths_capped"]:
@@ -95,12 +118,14 @@ def collect(found: RunSums, run: Run, case: Experiment, timing: dict[str, float]
     known = _known(run, case.dynamics, market) if config.control else None
     observations = config.paths // 2 if config.antithetic else config.paths
     metrics = estimate(
-        observations, sums.vector, sums.cross, scales_of(run, market), groups=found.groups, known=known
-    )
+        observations, sums.vector, sums.cross, scales_of(run, market), groups=found.groups, known=known,
+        statistics=run.plan.statistics, names=case.measure.metrics,
+    )  # fmt: skip
     marks = np.flatnonzero(run.given.mark)
     sampled_years = np.diff(np.cumsum(schedule.variance)[marks], prepend=0.0)
     close, kept = np.exp(sums.close), np.exp(sums.kept)
-    flows = sums.traded[marks] / config.paths * market.spot / USD_BN
+    own = marks if run.plan.series else marks[:0]
+    flows = sums.traded[own] / config.paths * market.spot / USD_BN
     return SimResult(
         metrics=tuple(metrics),
         status=_status(found, run, case),
@@ -111,7 +136,7 @@ def collect(found: RunSums, run: Run, case: Experiment, timing: dict[str, float]
         sample_ends=schedule.minutes[marks + 1],
         sample_paths=kept[:, 0].T,
         sample_baseline=kept[:, 1].T,
-        step_variance=_per_interval(sums.squared_returns[marks] / config.paths, sampled_years),
+        step_variance=_per_interval(sums.squared_returns[own] / config.paths, sampled_years[: own.size]),
         step_flow_usd_bn=flows[:, 0],
         step_demand_usd_bn=flows[:, 1:],
         start_feedback=run.start_feedback,
@@ -148,6 +173,7 @@ def _known(run: Run, dynamics: Dynamics, market: Market) -> dict[str, float]:
 
 def _status(found: RunSums, run: Run, case: Experiment) -> dict[str, float]:
     status, paths_status = found.sums.status, found.sums.paths_status
+    checked = {"self_financing_residual": float(found.sums.residual)} if run.plan.accounts else {}
     return {
         "stable": int(status[0]),
         "jump": int(status[1]),
@@ -155,7 +181,7 @@ def _status(found: RunSums, run: Run, case: Experiment) -> dict[str, float]:
         "paths_with_jump": int(paths_status[0]),
         "paths_capped": int(paths_status[1]),
         "table_error_points": _table_error(run, case.market),
-        "self_financing_residual": float(found.sums.residual),
+        **checked,
         "flow_beyond_grid": _share_beyond(run, float(found.sums.beyond) / case.config.paths),
     }
 

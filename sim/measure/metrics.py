@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from gammawall.sim.measure.control_variates import adjust
 from gammawall.sim.measure.statistics import STATISTICS
+from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import USD_BN, USD_MN
 
-__all__ = ["METRICS", "Metric", "Scales", "estimate"]
+__all__ = ["METRICS", "Metric", "Scales", "estimate", "needed_statistics"]
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,30 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
 _TINY = 1e-30
 
 
+class _Asked(dict[str, float]):
+    """A leg that remembers which statistics a formula took."""
+
+    def __missing__(self, name: str) -> float:
+        self[name] = 1.0
+        return 1.0
+
+
+def needed_statistics(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Those of `STATISTICS` that some metrics are made of, in order; all for None.
+
+    Raises:
+        InputError: a name is not in `METRICS`.
+    """
+    if names is None:
+        return STATISTICS
+    if unknown := [name for name in names if name not in METRICS]:
+        raise InputError(f"metrics must be names of {', '.join(METRICS)}; got {unknown[0]!r}")
+    asked = _Asked()
+    for name in names:
+        METRICS[name][2](asked, asked, Scales(1.0, 1.0, 1.0, 1, 1.0))
+    return tuple(name for name in STATISTICS if name in asked)
+
+
 def estimate(
     count: int,
     total: np.ndarray,
@@ -201,8 +226,10 @@ def estimate(
     *,
     groups: np.ndarray | None = None,
     known: dict[str, float] | None = None,
+    statistics: Sequence[str] = STATISTICS,
+    names: Sequence[str] | None = None,
 ) -> list[Metric]:
-    """All metrics by the delta method: Var f(x̄) ≈ ∇f' Cov(x̄) ∇f.
+    """Metrics by the delta method: Var f(x̄) ≈ ∇f' Cov(x̄) ∇f.
 
     Args:
         count: paths.
@@ -212,7 +239,10 @@ def estimate(
         groups: the same sum over each of R independent randomisations, whose spread is then the error,
             [R, 2 m].
         known: expectations of baseline statistics, to correct the averages by.
+        statistics: what the vectors hold, m names of `STATISTICS`.
+        names: of the metrics; all when not given.
     """
+    total, cross, groups = _spread_out(statistics, total, cross, groups)
     mean = total / count
     if groups is None:
         covariance = (cross / count - np.outer(mean, mean)) / max(count - 1, 1)
@@ -221,7 +251,24 @@ def estimate(
     if known:
         at = np.array([len(STATISTICS) + STATISTICS.index(name) for name in known])
         mean, covariance = adjust(mean, covariance, at, np.array(list(known.values())), count)
-    return [_metric(name, mean, covariance, scales) for name in METRICS]
+    return [_metric(name, mean, covariance, scales) for name in (METRICS if names is None else names)]
+
+
+def _spread_out(
+    statistics: Sequence[str], total: np.ndarray, cross: np.ndarray, groups: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The same with zeros for what was not measured: of one shape, and so rounded alike, for any choice."""
+    if tuple(statistics) == STATISTICS:
+        return total, cross, groups
+    size = 2 * len(STATISTICS)
+    own = np.array([STATISTICS.index(name) for name in statistics], int)
+    at = np.concatenate([own, own + len(STATISTICS)])
+    whole, square = np.zeros(size), np.zeros((size, size))
+    whole[at], square[np.ix_(at, at)] = total, cross
+    if groups is not None:
+        parts = np.zeros((len(groups), size))
+        parts[:, at], groups = groups, parts
+    return whole, square, groups
 
 
 def _metric(name: str, mean: np.ndarray, covariance: np.ndarray, scales: Scales) -> Metric:

@@ -163,8 +163,8 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
     )
 
 
-def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
-    """Vector of each path, [2, len(STATISTICS), P].
+def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted, names: Sequence[str]):
+    """The named `STATISTICS` of each path, [2, len(names), P]; the others are not worked out.
 
     Flows are in index units of delta; pnl is the dealers' profit in USD, hedged and unhedged, [2, P]; fees
     and whether trading was ever halted are [P].
@@ -178,6 +178,8 @@ def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
     none = jnp.zeros_like(state.feedback)
     hedged_only = lambda value: jnp.stack([value, none])  # noqa: E731
     flow_abs = {name: hedged_only(state.flows_abs.get(name, none)) for name in FLOWS}
+    if not names:
+        return jnp.zeros((2, 0, x.shape[1]))
     columns = {
         "in_band": (x >= probe.band_low) & (x <= probe.band_high),
         "at_strike": at_strike,
@@ -206,4 +208,4 @@ def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted):
         "hedge_fees": hedged_only(fees),
         "halted": hedged_only(halted.astype(x.dtype)),
     }
-    return jnp.stack([columns[name].astype(x.dtype) for name in STATISTICS], axis=1)
+    return jnp.stack([columns[name].astype(x.dtype) for name in names], axis=1)

@@ -168,6 +168,24 @@ def test_numpy_paths_follow_the_law(bench: Any) -> None:
     assert 0.5 < out[:, 0].mean() / out[:, 1].mean() < 0.8
 
 
+def test_two_metrics_are_the_same_in_numpy_and_in_c(bench: Any) -> None:
+    peer, jobs = bench("numpy_peers"), bench("jobs")
+    rows, numbers = jobs.fixed_rows(*jobs.flat_book(), 39)
+    config, limit = jobs.sim.SimConfig(paths=4096, steps=39, keep_paths=0), bench("climit").CLimit()
+    found = peer.numpy_two_metrics(4096, rows, numbers)
+    jobs.same_two_metrics("NumPy", found[:4] / 4096, config)
+    with pytest.raises(SystemExit, match="different work"):
+        jobs.same_two_metrics("NumPy", found[[1, 0, 2, 3]] / 4096, config)
+    if limit.available:
+        out = np.empty(20)
+        limit.two_metrics(4096, rows, numbers, jobs.at_close(), out)
+        jobs.same_two_metrics("C", out[:4] / 4096, config)
+        # Shares are their own squares; products of pairs stand twice.
+        assert out[4] == out[0]
+        assert out[9] == out[1]
+        np.testing.assert_array_equal(out[4:].reshape(4, 4), out[4:].reshape(4, 4).T)
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_memory_of_a_fresh_process_is_its_own(bench: Any) -> None:
     memory, fresh = bench("memory"), bench("fresh")
