@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdint.h>
 
-#define WIDE 32
+/* Paths that share a row of the table while it is in the cache. */
+#define WIDE 1024
 
 static inline void philox(uint32_t c0, uint32_t c2, uint32_t *w0, uint32_t *w1, uint32_t *w2, uint32_t *w3) {
     uint32_t c1 = 0u, c3 = 0u, k0 = 1u, k1 = 0u;
@@ -50,31 +51,40 @@ void two_metrics(long count, int steps, int cells, const double *table, double y
     for (long block = 0; block < count / WIDE; block++) {
         double last[WIDE], base[WIDE], rv[WIDE], rvb[WIDE];
         uint32_t words[4][WIDE];
+        float shocks[4][WIDE];
         for (int i = 0; i < WIDE; i++) last[i] = base[i] = start, rv[i] = rvb[i] = 0.0;
         for (int k = 0; k < steps; k++) {
-            const uint32_t *bits = words[k % 4];
-            const double *row = table + (long)k * cells * 4;
+            const double *restrict row = table + (long)k * cells * 4;
+            const float *restrict z = shocks[k % 4];
             if (k % 4 == 0) {
 #pragma omp simd
                 for (int i = 0; i < WIDE; i++)
                     philox((uint32_t)(block * WIDE + i), (uint32_t)(k / 4), &words[0][i], &words[1][i], &words[2][i],
                            &words[3][i]);
+                for (int j = 0; j < 4; j++)
+#pragma omp simd
+                    for (int i = 0; i < WIDE; i++) shocks[j][i] = normal(words[j][i]);
+            }
+            if (k == steps - 1) {
+                for (int i = 0; i < WIDE; i++) {
+                    double own = drift + spread * z[i], x = base[i] + own;
+                    double now = settled(x + shift, strike, jump), move = now - last[i];
+                    base[i] = x, last[i] = now, rv[i] += move * move, rvb[i] += own * own;
+                }
+                break;
             }
 #pragma omp simd
             for (int i = 0; i < WIDE; i++) {
-                double own = drift + spread * normal(bits[i]);
-                base[i] += own;
-                double at = (base[i] + shift - y_first) / y_width;
+                double own = drift + spread * z[i], x = base[i] + own;
+                double at = (x + shift - y_first) * (1.0 / y_width);
                 int cell = (int)at;
-                cell = cell < 0 ? 0 : cell >= cells ? cells - 1 : cell;
+                cell = cell < 0 ? 0 : cell;
+                cell = cell >= cells ? cells - 1 : cell;
+                double q = at - cell;
                 const double *c = row + 4 * cell;
-                double q = at - cell, d = c[0] + q * (c[1] + q * (c[2] + q * c[3]));
-                double now = base[i] + shift - impact * d;
-                if (k == steps - 1) now = settled(base[i] + shift, strike, jump);
-                double move = now - last[i];
-                last[i] = now;
-                rv[i] += move * move;
-                rvb[i] += own * own;
+                double d = c[0] + q * (c[1] + q * (c[2] + q * c[3]));
+                double now = x + shift - impact * d, move = now - last[i];
+                base[i] = x, last[i] = now, rv[i] += move * move, rvb[i] += own * own;
             }
         }
         for (int i = 0; i < WIDE; i++) {
