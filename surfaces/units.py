@@ -22,6 +22,9 @@ __all__ = [
     "USD_BN",
     "USD_MN",
     "VOL_POINT",
+    "from_percent",
+    "gamma_feedback",
+    "to_percent",
 ]
 
 MULTIPLIER = 100.0
@@ -54,3 +57,21 @@ GEX_UNITS: dict[str, Callable[[float], float]] = {
     "eminis_per_1pct": lambda spot: 1.0 / (EMINI_MULTIPLIER * spot),
 }
 """Unit → factor on GEX in USD per 1 %, given spot."""
+
+
+def from_percent(percent: float) -> float:
+    """12 → 0.12."""
+    return percent / 100.0
+
+
+def to_percent(decimal: float) -> float:
+    """0.12 → 12."""
+    return 100.0 * decimal
+
+
+def gamma_feedback(bp_per_usd_bn: float, gex_usd_bn_per_1pct: float) -> float:
+    """What hedging adds to a small move, as a share of it: g = 0.01 λ GEX.
+
+    Hedging a move of 1 % trades GEX, which moves the price by λ GEX basis points.
+    """
+    return ONE_PERCENT * bp_per_usd_bn * gex_usd_bn_per_1pct

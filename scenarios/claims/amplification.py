@@ -79,7 +79,7 @@ def curve_record(
         points.append(_closed_point(case) | simulated | shares | {"by_minute": ratio.tolist()})
     if progress is not None:
         progress(len(cases), len(cases))
-    base, impact = cases[0], cases[0].spec.impact.bp_per_usd_bn
+    base, impact = cases[0], cases[0].spec.impact.get("bp_per_usd_bn")
     span = [_flow(case).imbalance for case in cases]
     dense = [_closed_point(base, b) for b in np.linspace(min(span), max(span), _DENSE)]
     names = ("gex_usd_bn", "feedback", "closed_form", "closed_form_apart")
@@ -111,7 +111,7 @@ def curve_cases(
     """
     scenario = as_scenario(scenario)
     flow, policies = scenario.flow, scenario.hedging
-    if flow is None or flow.momentum != 0.0 or scenario.spec.impact.bp_per_usd_bn <= 0.0:
+    if flow is None or flow.momentum != 0.0 or not scenario.bp_per_usd_bn:
         raise InputError(
             f"{scenario.name!r} needs same-day orders without momentum, and an impact above zero"
         )
@@ -144,7 +144,9 @@ def mean_feedback(scenario: Scenario, imbalance: float, *, apart: bool = False) 
     volume, step = flow.volume(schedule), schedule.variance
     left = np.cumsum(step[::-1])[::-1]
     scale = flow.strike_scale * flow.vol * np.sqrt(left)
-    unit = imbalance * float(theory.log_wall(1.0, scenario.market.spot, scenario.spec.impact.bp_per_usd_bn))
+    unit = imbalance * float(
+        theory.log_wall(1.0, scenario.market.spot, scenario.spec.impact.get("bp_per_usd_bn"))
+    )
     if not apart:
         return -unit * np.cumsum(volume * _density(scale, flow.vol * np.sqrt(left)))
     g, moved = np.zeros(schedule.steps), np.zeros(schedule.steps)
@@ -172,7 +174,7 @@ def _closed_point(case: Scenario, imbalance: float | None = None) -> dict[str, A
     flow, schedule = _flow(case), _schedule(case)
     b = flow.imbalance if imbalance is None else float(imbalance)
     g, apart = mean_feedback(case, b), mean_feedback(case, b, apart=True)
-    minutes_left, impact = _minutes_left(case), case.spec.impact.bp_per_usd_bn
+    minutes_left, impact = _minutes_left(case), case.spec.impact.get("bp_per_usd_bn")
     late = minutes_left <= _LATE_MINUTES * (1.0 + 1e-9)
     contracts = 0.0 - b * float(flow.volume(schedule).sum())
     fold = theory.fold_time(theory.log_wall(contracts, case.market.spot, impact), flow.vol)

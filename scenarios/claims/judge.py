@@ -175,7 +175,9 @@ def _settings(
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Kind, name and changes of each, the base case first."""
     yield "base", "as stated", ()
-    for impact in sorted({float(i) for i in impacts} - {scenario.spec.impact.bp_per_usd_bn}):
+    stated = scenario.bp_per_usd_bn
+    # An impact of another kind has no such key, and is tried as stated.
+    for impact in sorted({float(i) for i in impacts} - {stated}) if stated is not None else ():
         yield "impact", f"impact {impact:g} bp per USD bn", (f"impact.bp_per_usd_bn={impact!r}",)
     for variant in claim.variant:
         yield "contrast" if variant.contrast else "variant", variant.name, variant.set

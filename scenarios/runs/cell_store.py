@@ -38,6 +38,8 @@ _OWN_SOURCES = (
     "spec/build",
     "runs/cell_store",
     "spec/kinds",
+    "spec/tables",
+    "spec/registry",
     "runs/runner",
     "spec/schema",
     "spec/scenario",

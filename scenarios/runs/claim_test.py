@@ -76,7 +76,7 @@ def judged_row(case: Case, record: Mapping[str, Any], claim: ClaimSpec) -> dict[
     return {
         "kind": case.kind,
         "setting": case.name,
-        "bp_per_usd_bn": case.scenario.spec.impact.bp_per_usd_bn,
+        "bp_per_usd_bn": case.scenario.bp_per_usd_bn,
         "effect": size,
         "stderr": stderr,
         "outcome": outcome_of(size, stderr, capped, claim.holds, claim.threshold),

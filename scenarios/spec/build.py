@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gammawall.scenarios.spec.kinds import DYNAMICS, FLOWS, HEDGING, IMPACTS, SURFACES, built, catalysts
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.spec.schema import MarketSpec, ScenarioSpec, SimulationSpec
+from gammawall.scenarios.spec.tables import built
 from gammawall.sim import Market, Measure, SimConfig
 from gammawall.sim.models.hedging import hedging_groups
 from gammawall.surfaces.chains.chain import OptionChain
@@ -24,7 +24,7 @@ from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.dealers.chain_book import dealer_book
 from gammawall.surfaces.dealers.exposures import position_exposures
 from gammawall.surfaces.errors import InputError
-from gammawall.surfaces.units import USD_BN
+from gammawall.surfaces.units import USD_BN, from_percent, to_percent
 
 __all__ = ["build"]
 
@@ -49,7 +49,7 @@ def build(spec: ScenarioSpec) -> Scenario:
     notes: list[str] = []
     vol, strike, band = spec.market.vol_pct, spec.measure.strike, spec.measure.band_points
     if vol is None:
-        vol = 100.0 * _session_vol(book, market)
+        vol = to_percent(_session_vol(book, market))
         notes.append(f"driving vol {vol:.2f} % is the first expiry's at-the-money vol on trading time")
     if strike is None:
         strike, note = _own_wall(book)
@@ -57,24 +57,20 @@ def build(spec: ScenarioSpec) -> Scenario:
     if band is None and chain is not None:
         band = _half_gap(book, strike)
         notes.append(f"band ±{band:g} points is half the distance to the next strike")
-    drift = spec.dynamics.drift
-    common = {
-        "drift": drift if isinstance(drift, str) else drift / 100.0,
-        "catalysts": catalysts(spec.dynamics.catalyst),
-    }
+    drive = spec.dynamics.drive(vol)
     groups = spec.hedging.group or (spec.hedging,)
     return Scenario(
         spec=spec,
         market=market,
         chain=chain,
         notes=tuple(notes),
-        dynamics=built(DYNAMICS[spec.dynamics.kind], spec.dynamics, vol / 100.0, common, where="dynamics"),
+        dynamics=built("dynamics", spec.dynamics, drive),
         vol_pct=vol,
         book=book.scaled(spec.book.scale),
-        motion=built(SURFACES[spec.surface.kind], spec.surface, where="surface"),
-        flow=built(FLOWS[spec.flow.kind], spec.flow, vol, where="flow"),
-        impact=built(IMPACTS[spec.impact.kind], spec.impact, where="impact"),
-        hedging=hedging_groups([built(HEDGING[g.kind], g, where="hedging") for g in groups]),
+        motion=built("surface", spec.surface),
+        flow=built("flow", spec.flow, drive),
+        impact=built("impact", spec.impact),
+        hedging=hedging_groups([built("hedging", g) for g in groups]),
         config=_config(spec.simulation),
         measure=Measure(
             strike,
@@ -123,11 +119,11 @@ def _positions(spec: ScenarioSpec, market: Market) -> Book:
         contracts=[p.contracts for p in rows],
         strike=[p.strike for p in rows],
         expiry=[p.expiry for p in rows],
-        vol=[p.vol_pct / 100.0 for p in rows],
+        vol=[from_percent(p.vol_pct) for p in rows],
         is_call=[p.type == "call" for p in rows],
         spot=market.spot,
         as_of=market.start,
-        rate=spec.market.rate_pct / 100.0,
+        rate=from_percent(spec.market.rate_pct),
         clock=market.clock,
     )
 

@@ -1,20 +1,19 @@
-"""What each `kind` in a scenario file stands for: the keys it takes and the object it builds.
+"""Our own kinds: the keys that each takes in a scenario file, and the object of `sim` that it stands for.
 
-A new model is one line here, besides its file in `sim`.
+A new model with numbers of its own is a dataclass and one `_ours` here, besides its file in `sim`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gammawall.scenarios.spec.mistakes import Keys
+from gammawall.scenarios.spec.registry import Drive, Kind, add_kind
 from gammawall.sim import (
     GBM,
     Bachelier,
     Band,
-    Catalyst,
     CharmOnly,
     Clearing,
     Clock,
@@ -24,189 +23,168 @@ from gammawall.sim import (
     NoHedging,
     ObizhaevaWang,
     PowerLaw,
+    SpotVolBeta,
+    StickyMoneyness,
+    StickyStrike,
     StochasticLevel,
     Zakamouline,
     ZeroDteFlow,
 )
-from gammawall.sim.models.surface_motion import SpotVolBeta, StickyMoneyness, StickyStrike
-from gammawall.surfaces.errors import InputError
+from gammawall.surfaces.units import from_percent
 
-__all__ = [
-    "DYNAMICS",
-    "FLOWS",
-    "HEDGING",
-    "IMPACTS",
-    "SURFACES",
-    "Kind",
-    "built",
-    "catalysts",
-    "keys_of_kinds",
-]
+__all__ = ["NoParameters"]
+
+_POSITIVE = {"above": 0.0, "at_most": 1e6}
+_AT_LEAST_0 = {"at_least": 0.0, "at_most": 1e9}
+_CORRELATION = {"at_least": -1.0, "at_most": 1.0}
+_VOL = {"at_least": 0.01, "at_most": 1000.0, "unit": "% a year"}
+_SHARE = {"at_least": 0.0, "at_most": 1.0}
+_IMPACT = {"at_least": 0.0, "at_most": 1e6, "unit": "bp of price per USD bn traded"}
+
+
+def _ours(table: str, name: str, parameters: type, build: Callable[..., Any]) -> None:
+    add_kind(Kind(table, name, parameters, build))
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One model that a file can name."""
-
-    build: Callable[..., Any]
-    needs: tuple[str, ...] = ()
-    """keys that must be there"""
-    takes: tuple[str, ...] = ()
-    """keys that may be there"""
+class NoParameters:
+    """For a kind without numbers of its own."""
 
 
-_FLOW_NUMBERS = (
-    "contracts_per_day",
-    "imbalance",
-    "call_share",
-    "momentum",
-    "trade_contracts",
-    "strikes",
-    "strike_step",
-    "strike_scale",
-)
-
-DYNAMICS: dict[str, Kind] = {
-    "gbm": Kind(lambda p, vol, common: GBM(vol, **common)),
-    "bachelier": Kind(lambda p, vol, common: Bachelier(vol, **common)),
-    "heston": Kind(
-        lambda p, vol, common: Heston(
-            vol, p.mean_reversion, p.long_vol_pct / 100.0, p.vol_of_vol, p.correlation, **common
-        ),
-        needs=("mean_reversion", "long_vol_pct", "vol_of_vol", "correlation"),
-    ),
-    "jumps": Kind(
-        lambda p, vol, common: Jumps(
-            vol, p.jumps_per_year, p.jump_mean_pct / 100.0, p.jump_std_pct / 100.0, **common
-        ),
-        needs=("jumps_per_year", "jump_mean_pct", "jump_std_pct"),
-    ),
-}
-
-IMPACTS: dict[str, Kind] = {
-    "linear": Kind(lambda p: LinearImpact(p.bp_per_usd_bn)),
-    "obizhaeva_wang": Kind(
-        lambda p: ObizhaevaWang(p.bp_per_usd_bn, p.transient_bp_per_usd_bn, p.half_life_min),
-        needs=("transient_bp_per_usd_bn", "half_life_min"),
-    ),
-    "power_law": Kind(
-        lambda p: PowerLaw(p.bp_per_usd_bn, p.exponent, p.reference_usd_bn_per_min),
-        needs=("exponent", "reference_usd_bn_per_min"),
-    ),
-}
-
-HEDGING: dict[str, Kind] = {
-    "clearing": Kind(lambda p: Clearing(p.fraction)),
-    "clock": Kind(
-        lambda p: Clock(p.interval_min, 1 if p.lag is None else p.lag, p.fraction),
-        needs=("interval_min",),
-        takes=("lag",),
-    ),
-    "band": Kind(
-        lambda p: Band(p.width_usd_bn, p.cost_bp, p.aversion_per_usd_bn, p.fraction),
-        takes=("width_usd_bn", "cost_bp", "aversion_per_usd_bn"),
-    ),
-    "zakamouline": Kind(
-        lambda p: Zakamouline(p.cost_bp, p.aversion_per_usd_bn, p.fraction),
-        needs=("cost_bp", "aversion_per_usd_bn"),
-    ),
-    "charm_only": Kind(lambda p: CharmOnly(p.fraction)),
-    "none": Kind(lambda p: NoHedging()),
-}
-
-FLOWS: dict[str, Kind] = {
-    "none": Kind(lambda p, vol: None),
-    "zero_dte": Kind(
-        lambda p, vol: ZeroDteFlow(
-            (p.vol_pct or vol) / 100.0,
-            **{name: getattr(p, name) for name in _FLOW_NUMBERS if getattr(p, name) is not None},
-        ),
-        takes=("vol_pct", *_FLOW_NUMBERS),
-    ),
-}
-
-SURFACES: dict[str, Kind] = {
-    "sticky_strike": Kind(lambda p: StickyStrike()),
-    "sticky_moneyness": Kind(lambda p: StickyMoneyness()),
-    "stochastic_level": Kind(
-        lambda p: StochasticLevel(p.vol_of_vol, p.mean_reversion or 0.0, p.correlation or 0.0),
-        needs=("vol_of_vol",),
-        takes=("mean_reversion", "correlation"),
-    ),
-    "spot_vol_beta": Kind(lambda p: SpotVolBeta(p.vol_points_per_pct), needs=("vol_points_per_pct",)),
-}
-
-_TABLES = {
-    ("dynamics",): (DYNAMICS, "gbm"),
-    ("impact",): (IMPACTS, "linear"),
-    ("hedging",): (HEDGING, "clearing"),
-    ("surface",): (SURFACES, "sticky_strike"),
-    ("flow",): (FLOWS, "none"),
-}
+@dataclass(frozen=True)
+class HestonParameters:
+    mean_reversion: float = field(metadata=_AT_LEAST_0 | {"unit": "per year"})
+    long_vol_pct: float = field(metadata=_VOL)
+    vol_of_vol: float = field(metadata=_AT_LEAST_0)
+    correlation: float = field(metadata=_CORRELATION)
 
 
-def keys_of_kinds(data: Mapping[str, Any]) -> list[tuple[Keys, str]]:
-    """Keys that the kind of their table does not take, and those that it needs and does not find."""
-    found: list[tuple[Keys, str]] = []
-    for keys, (kinds, usual) in _TABLES.items():
-        found += _of_table(keys, data.get(keys[0]), kinds, usual)
-    hedging = data.get("hedging")
-    groups = hedging.get("group", ()) if isinstance(hedging, Mapping) else ()
-    for i, group in enumerate(groups if isinstance(groups, (list, tuple)) else ()):
-        found += _of_table(("hedging", "group", i), group, HEDGING, "clearing")
-    if groups and isinstance(hedging, Mapping):
-        for name in sorted(hedging.keys() - {"group"}):
-            found.append((("hedging", name), "cannot stand beside [[hedging.group]]: move it into a group"))
-    if not found and isinstance(hedging, Mapping):
-        found += _of_bands(hedging, groups)
-    return found
+@dataclass(frozen=True)
+class JumpsParameters:
+    jumps_per_year: float = field(metadata=_AT_LEAST_0)
+    jump_mean_pct: float = field(metadata={"at_least": -100.0, "at_most": 100.0})
+    jump_std_pct: float = field(metadata={"at_least": 0.0, "at_most": 100.0})
 
 
-def _of_table(keys: Keys, table: Any, kinds: dict[str, Kind], usual: str) -> list[tuple[Keys, str]]:
-    if not isinstance(table, Mapping) or "group" in table:
-        return []
-    name = table.get("kind", usual)
-    if not isinstance(name, str) or name not in kinds:
-        return []  # the schema says so
-    kind = kinds[name]
-    owners = {key: owner for owner, k in kinds.items() for key in (*k.needs, *k.takes)}
-    own = {*kind.needs, *kind.takes}
-    found: list[tuple[Keys, str]] = [
-        ((*keys, key), f"does nothing with kind = {name!r}, it belongs to {owners[key]!r}; delete it")
-        for key in table
-        if key in owners and key not in own and table[key] is not None
-    ]
-    missing = f"is missing: kind = {name!r} needs it"
-    found += [((*keys, key), missing) for key in kind.needs if table.get(key) is None]
-    return found
+def _common(drive: Drive) -> dict[str, Any]:
+    return {"drift": drive.drift, "catalysts": drive.catalysts}
 
 
-def _of_bands(hedging: Mapping[str, Any], groups: Any) -> list[tuple[Keys, str]]:
-    """A band is given by its width, or by cost and risk aversion."""
-    tables: list[tuple[Keys, Any]] = [(("hedging", "group", i), g) for i, g in enumerate(groups)]
-    tables = tables or [(("hedging",), hedging)]
-    found: list[tuple[Keys, str]] = []
-    for keys, table in tables:
-        if not isinstance(table, Mapping) or table.get("kind") != "band":
-            continue
-        width, optimal = table.get("width_usd_bn"), (table.get("cost_bp"), table.get("aversion_per_usd_bn"))
-        if (width is None) == (None in optimal) or (width is not None and optimal != (None, None)):
-            found.append((keys, "a band needs either width_usd_bn, or both cost_bp and aversion_per_usd_bn"))
-    return found
+def _heston(p: HestonParameters, drive: Drive) -> Heston:
+    long_vol = from_percent(p.long_vol_pct)
+    return Heston(drive.vol, p.mean_reversion, long_vol, p.vol_of_vol, p.correlation, **_common(drive))
 
 
-def catalysts(parts: Any) -> tuple[Catalyst, ...]:
-    """The scheduled jumps of [[dynamics.catalyst]]."""
-    return tuple(Catalyst(p.when, p.mean_pct / 100.0, p.std_pct / 100.0) for p in parts)
+def _jumps(p: JumpsParameters, drive: Drive) -> Jumps:
+    mean, std = from_percent(p.jump_mean_pct), from_percent(p.jump_std_pct)
+    return Jumps(drive.vol, p.jumps_per_year, mean, std, **_common(drive))
 
 
-def built(kind: Kind, *arguments: Any, where: str) -> Any:
-    """The object of a kind; its own complaint names the table it stands in.
+_ours("dynamics", "gbm", NoParameters, lambda p, drive: GBM(drive.vol, **_common(drive)))
+_ours("dynamics", "bachelier", NoParameters, lambda p, drive: Bachelier(drive.vol, **_common(drive)))
+_ours("dynamics", "heston", HestonParameters, _heston)
+_ours("dynamics", "jumps", JumpsParameters, _jumps)
 
-    Raises:
-        InputError: the numbers do not go together.
-    """
-    try:
-        return kind.build(*arguments)
-    except InputError as error:
-        raise InputError(f"[{where}] {error}") from None
+
+@dataclass(frozen=True)
+class LinearParameters:
+    bp_per_usd_bn: float = field(metadata=_IMPACT)
+
+
+@dataclass(frozen=True)
+class ObizhaevaWangParameters:
+    bp_per_usd_bn: float = field(metadata=_IMPACT)
+    transient_bp_per_usd_bn: float = field(metadata=_IMPACT)
+    half_life_min: float = field(metadata=_POSITIVE | {"unit": "minutes"})
+
+
+@dataclass(frozen=True)
+class PowerLawParameters:
+    bp_per_usd_bn: float = field(metadata=_IMPACT)
+    exponent: float = field(metadata={"above": 0.0, "at_most": 10.0})
+    reference_usd_bn_per_min: float = field(metadata=_POSITIVE | {"unit": "USD bn a minute"})
+
+
+_ours("impact", "linear", LinearParameters, lambda p: LinearImpact(**asdict(p)))
+_ours("impact", "obizhaeva_wang", ObizhaevaWangParameters, lambda p: ObizhaevaWang(**asdict(p)))
+_ours("impact", "power_law", PowerLawParameters, lambda p: PowerLaw(**asdict(p)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HedgedShare:
+    """What every group of dealers has; "none" takes it too, so that any file can be set to it."""
+
+    fraction: float = field(default=1.0, metadata=_SHARE | {"unit": "share of the book"})
+
+
+@dataclass(frozen=True)
+class ClockParameters(HedgedShare):
+    interval_min: float = field(metadata=_POSITIVE | {"unit": "minutes"})
+    lag: int = field(default=1, metadata={"at_least": 0, "at_most": 1, "unit": "steps"})
+
+
+_COST = {"above": 0.0, "at_most": 1e4, "unit": "bp"}
+_AVERSION = {"above": 0.0, "at_most": 1e12, "unit": "per USD bn of wealth"}
+
+
+@dataclass(frozen=True)
+class BandParameters(HedgedShare):
+    width_usd_bn: float | None = field(default=None, metadata=_AT_LEAST_0)
+    cost_bp: float | None = field(default=None, metadata=_COST)
+    aversion_per_usd_bn: float | None = field(default=None, metadata=_AVERSION)
+
+
+@dataclass(frozen=True)
+class ZakamoulineParameters(HedgedShare):
+    cost_bp: float = field(metadata=_COST)
+    aversion_per_usd_bn: float = field(metadata=_AVERSION)
+
+
+_ours("hedging", "clearing", HedgedShare, lambda p: Clearing(p.fraction))
+_ours("hedging", "clock", ClockParameters, lambda p: Clock(p.interval_min, p.lag, p.fraction))
+_ours("hedging", "band", BandParameters, lambda p: Band(**asdict(p)))
+_ours("hedging", "zakamouline", ZakamoulineParameters, lambda p: Zakamouline(**asdict(p)))
+_ours("hedging", "charm_only", HedgedShare, lambda p: CharmOnly(p.fraction))
+_ours("hedging", "none", HedgedShare, lambda p: NoHedging())
+
+
+@dataclass(frozen=True)
+class StochasticLevelParameters:
+    vol_of_vol: float = field(metadata={"above": 0.0, "at_most": 1e3})
+    mean_reversion: float = field(default=0.0, metadata=_AT_LEAST_0 | {"unit": "per year"})
+    correlation: float = field(default=0.0, metadata=_CORRELATION)
+
+
+@dataclass(frozen=True)
+class SpotVolBetaParameters:
+    vol_points_per_pct: float = field(metadata={"at_least": -100.0, "at_most": 100.0})
+
+
+_ours("surface", "sticky_strike", NoParameters, lambda p: StickyStrike())
+_ours("surface", "sticky_moneyness", NoParameters, lambda p: StickyMoneyness())
+_ours("surface", "stochastic_level", StochasticLevelParameters, lambda p: StochasticLevel(**asdict(p)))
+_ours("surface", "spot_vol_beta", SpotVolBetaParameters, lambda p: SpotVolBeta(**asdict(p)))
+
+
+@dataclass(frozen=True)
+class ZeroDteParameters:
+    vol_pct: float | None = field(default=None, metadata=_VOL)
+    """the hedgers'; the market's where not given"""
+    contracts_per_day: float = field(default=ZeroDteFlow.contracts_per_day, metadata=_AT_LEAST_0)
+    imbalance: float = field(default=ZeroDteFlow.imbalance, metadata=_CORRELATION)
+    call_share: float = field(default=ZeroDteFlow.call_share, metadata=_SHARE)
+    momentum: float = field(default=ZeroDteFlow.momentum, metadata=_CORRELATION)
+    trade_contracts: float = field(default=ZeroDteFlow.trade_contracts, metadata=_POSITIVE)
+    strikes: int = field(default=ZeroDteFlow.strikes, metadata={"at_least": 3, "at_most": 1001})
+    strike_step: float = field(default=ZeroDteFlow.strike_step, metadata={"above": 0.0, "at_most": 1e4})
+    strike_scale: float = field(default=ZeroDteFlow.strike_scale, metadata={"above": 0.0, "at_most": 100.0})
+
+
+def _zero_dte(p: ZeroDteParameters, drive: Drive) -> ZeroDteFlow:
+    numbers = asdict(p)
+    vol_pct = numbers.pop("vol_pct")
+    return ZeroDteFlow(drive.vol if vol_pct is None else from_percent(vol_pct), **numbers)
+
+
+_ours("flow", "none", NoParameters, lambda p, drive: None)
+_ours("flow", "zero_dte", ZeroDteParameters, _zero_dte)

@@ -21,6 +21,7 @@ def provenance(scenario: Scenario) -> dict[str, Any]:
         "seed": scenario.seed,
         "scenario_hash": record_digest(scenario_numbers(scenario)),
         "chain_sha256": scenario.chain_sha256,
+        "kinds": scenario.foreign_code(),
     }
 
 
@@ -29,4 +30,5 @@ def scenario_numbers(scenario: Scenario) -> dict[str, Any]:
     numbers = {key: value for key, value in scenario.resolved().items() if key not in _WORDS}
     if scenario.chain_sha256 is not None:
         numbers["book"] = {**numbers["book"], "chain": scenario.chain_sha256}
-    return json.loads(to_json(numbers))
+    code = scenario.foreign_code()
+    return json.loads(to_json(numbers | ({"kinds": code} if code else {})))

@@ -97,7 +97,8 @@ def one_of(allowed: Any) -> Callable[[Any], str]:
             return value
         near = difflib.get_close_matches(str(value), names, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"must be {' or '.join(map(repr, names))}{hint}")
+        *first, last = map(repr, names)
+        raise ValueError(f"must be {', '.join(first)}{' or ' if first else ''}{last}{hint}")
 
     return read
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from gammawall.scenarios.spec.registry import OURS, TABLES, find_kind
 from gammawall.scenarios.spec.schema import ScenarioSpec
+from gammawall.scenarios.spec.tables import unknown_here
 from gammawall.sim import (
     Dynamics,
     Experiment,
@@ -22,6 +24,7 @@ from gammawall.sim import (
 from gammawall.sim.models.surface_motion import Motion
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.dealers.book import Book
+from gammawall.surfaces.errors import InputError
 
 __all__ = ["Scenario"]
 
@@ -58,6 +61,28 @@ class Scenario:
             self.book, self.market, self.dynamics, self.hedging, impact=self.impact, flow=self.flow,
             motion=self.motion, measure=self.measure, config=self.config, seed=self.seed,
         )  # fmt: skip
+
+    @property
+    def bp_per_usd_bn(self) -> float | None:
+        """Lasting impact of the trades; None where the kind of [impact] has no such key."""
+        return self.spec.impact.get("bp_per_usd_bn")
+
+    def foreign_code(self) -> dict[str, dict[str, str | None]]:
+        """Kinds of other packages that this scenario names, ``impact.mine``: package, version, source digest.
+
+        Raises:
+            InputError: this process does not know a kind.
+        """
+        hedging = self.spec.hedging.group or (self.spec.hedging,)
+        tables = [(table, getattr(self.spec, table)) for table in TABLES if table != "hedging"]
+        found = {}
+        for table, spec in [*tables, *(("hedging", group) for group in hedging)]:
+            kind = find_kind(table, spec.kind)
+            if kind is None:
+                raise InputError(unknown_here(table, spec.kind))
+            if kind.package is not OURS:
+                found[f"{table}.{spec.kind}"] = kind.code()
+        return found
 
     def resolved(self) -> dict[str, Any]:
         """The scenario as plain data with every default and every value taken from a chain filled in."""

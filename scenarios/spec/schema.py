@@ -1,50 +1,34 @@
-"""Scenario files: what may stand in one. The only file that knows the validation library."""
+"""Which keys each table of a scenario file has, with limits and defaults; `tables` has those with a `kind`.
+
+"What may a value be" is asked in four rooms: `scalars` reads one value by itself; this one and `tables` know
+the keys and their limits; `kinds` declares what comes with each kind; `mistakes` knows what two values must
+not be together, and puts every mistake into words.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 from pydantic import BeforeValidator, Field
 
-from gammawall.scenarios.spec.kinds import DYNAMICS, FLOWS, HEDGING, IMPACTS, SURFACES, keys_of_kinds
 from gammawall.scenarios.spec.mistakes import Keys, contradictions, sentence
-from gammawall.scenarios.spec.scalars import (
-    MOST_POINTS,
-    one_of,
-    read_corridor,
-    read_drift,
-    read_instant,
-    read_number,
-    read_whole,
-)
+from gammawall.scenarios.spec.registry import TABLES
+from gammawall.scenarios.spec.scalars import MOST_POINTS, one_of, read_corridor, shown
+from gammawall.scenarios.spec.tables import DynamicsSpec, Instant, KindSpec, Number, Table, Whole, check_table
 from gammawall.sim.measure.metrics import METRICS
 from gammawall.sim.types import UNWINDS
-from gammawall.surfaces.clock import PROFILES
 from gammawall.surfaces.dealers.conventions import CONVENTIONS, SIZES
 
 __all__ = ["ClaimSpec", "MarketSpec", "ScenarioSpec", "SimulationSpec", "problems"]
 
-Number = Annotated[float, BeforeValidator(read_number)]
 Level = Annotated[Number, Field(gt=0.0, le=MOST_POINTS)]
 Vol = Annotated[Number, Field(ge=0.01, le=1000.0)]
 Sessions = Annotated[Number, Field(ge=0.0, le=100.0)]
-Whole = Annotated[int, BeforeValidator(read_whole)]
-Instant = Annotated[datetime, BeforeValidator(read_instant)]
 
 
-class _Table(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-Number0 = Annotated[Number, Field(ge=0.0, le=1e9)]
-Percent = Annotated[Number, Field(ge=-100.0, le=100.0)]
-Share = Annotated[Number, Field(ge=0.0, le=1.0)]
-
-
-class MarketSpec(_Table):
+class MarketSpec(Table):
     spot: Level | None = None
     start: Instant | None = None
     close: Instant | None = None
@@ -57,48 +41,13 @@ class MarketSpec(_Table):
     halts: bool = False
 
 
-class CatalystSpec(_Table):
-    when: Instant
-    mean_pct: Percent = 0.0
-    std_pct: Annotated[Number, Field(ge=0.0, le=100.0)] = 0.0
+class HedgingSpec(KindSpec):
+    """A policy, or groups of dealers with one each; `kind` is then "groups"."""
+
+    group: tuple[KindSpec, ...] = ()
 
 
-class DynamicsSpec(_Table):
-    kind: Annotated[str, BeforeValidator(one_of(DYNAMICS))] = "gbm"
-    profile: Annotated[str, BeforeValidator(one_of(PROFILES))] = "flat"
-    drift: Annotated[float | str, BeforeValidator(read_drift)] = "martingale"
-    catalyst: tuple[CatalystSpec, ...] = ()
-    mean_reversion: Number0 | None = None
-    long_vol_pct: Vol | None = None
-    vol_of_vol: Number0 | None = None
-    correlation: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
-    jumps_per_year: Number0 | None = None
-    jump_mean_pct: Percent | None = None
-    jump_std_pct: Annotated[Number, Field(ge=0.0, le=100.0)] | None = None
-
-
-class SurfaceSpec(_Table):
-    kind: Annotated[str, BeforeValidator(one_of(SURFACES))] = "sticky_strike"
-    vol_points_per_pct: Percent | None = None
-    vol_of_vol: Annotated[Number, Field(gt=0.0, le=1e3)] | None = None
-    mean_reversion: Number0 | None = None
-    correlation: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
-
-
-class FlowSpec(_Table):
-    kind: Annotated[str, BeforeValidator(one_of(FLOWS))] = "none"
-    vol_pct: Vol | None = None
-    contracts_per_day: Number0 | None = None
-    imbalance: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
-    call_share: Share | None = None
-    momentum: Annotated[Number, Field(ge=-1.0, le=1.0)] | None = None
-    trade_contracts: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
-    strikes: Annotated[Whole, Field(ge=3, le=1001)] | None = None
-    strike_step: Annotated[Number, Field(gt=0.0, le=1e4)] | None = None
-    strike_scale: Annotated[Number, Field(gt=0.0, le=100.0)] | None = None
-
-
-class PositionSpec(_Table):
+class PositionSpec(Table):
     strike: Level
     expiry: Instant
     type: Annotated[str, BeforeValidator(one_of(("call", "put")))] = "call"
@@ -106,7 +55,7 @@ class PositionSpec(_Table):
     vol_pct: Vol
 
 
-class BookSpec(_Table):
+class BookSpec(Table):
     position: tuple[PositionSpec, ...] = ()
     chain: str | None = None
     convention: Annotated[str, BeforeValidator(one_of(CONVENTIONS))] = "calls_long_puts_short"
@@ -114,30 +63,7 @@ class BookSpec(_Table):
     scale: Annotated[Number, Field(ge=-1e6, le=1e6)] = 1.0
 
 
-class ImpactSpec(_Table):
-    kind: Annotated[str, BeforeValidator(one_of(IMPACTS))] = "linear"
-    bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)]
-    transient_bp_per_usd_bn: Annotated[Number, Field(ge=0.0, le=1e6)] | None = None
-    half_life_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
-    exponent: Annotated[Number, Field(gt=0.0, le=10.0)] | None = None
-    reference_usd_bn_per_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
-
-
-class GroupSpec(_Table):
-    kind: Annotated[str, BeforeValidator(one_of(HEDGING))] = "clearing"
-    fraction: Share = 1.0
-    interval_min: Annotated[Number, Field(gt=0.0, le=1e6)] | None = None
-    lag: Annotated[Whole, Field(ge=0, le=1)] | None = None
-    width_usd_bn: Number0 | None = None
-    cost_bp: Annotated[Number, Field(gt=0.0, le=1e4)] | None = None
-    aversion_per_usd_bn: Annotated[Number, Field(gt=0.0, le=1e12)] | None = None
-
-
-class HedgingSpec(GroupSpec):
-    group: tuple[GroupSpec, ...] = ()
-
-
-class SimulationSpec(_Table):
+class SimulationSpec(Table):
     # Memory sets both upper limits: closes are kept per path, hedge tables per step.
     paths: Annotated[Whole, Field(ge=2, le=10**8)] = 100_000
     steps: Annotated[Whole, Field(ge=1, le=10_000)] = 390
@@ -150,7 +76,7 @@ class SimulationSpec(_Table):
     replicates: Annotated[Whole, Field(ge=4, le=1024)] = 16
 
 
-class MeasureSpec(_Table):
+class MeasureSpec(Table):
     strike: Level | None = None
     band_points: Level | None = None
     corridor: Annotated[tuple[float, float], BeforeValidator(read_corridor)] | None = None
@@ -162,7 +88,7 @@ EFFECTS = ("value", "difference", "ratio to baseline")
 Text = Annotated[str, Field(min_length=1)]
 
 
-class VariantSpec(_Table):
+class VariantSpec(Table):
     """Another setting under which a claim is tried."""
 
     name: Text
@@ -171,7 +97,7 @@ class VariantSpec(_Table):
     """the claim says that its test fails here"""
 
 
-class ClaimSpec(_Table):
+class ClaimSpec(Table):
     id: Text
     text: Text
     metric: Annotated[str, BeforeValidator(one_of(METRICS))]
@@ -182,18 +108,18 @@ class ClaimSpec(_Table):
     variant: tuple[VariantSpec, ...] = ()
 
 
-class ScenarioSpec(_Table):
+class ScenarioSpec(Table):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     story: str = ""
     facts: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     market: MarketSpec = MarketSpec()
-    dynamics: DynamicsSpec = DynamicsSpec()
+    dynamics: DynamicsSpec
     book: BookSpec
-    surface: SurfaceSpec = SurfaceSpec()
-    flow: FlowSpec = FlowSpec()
-    impact: ImpactSpec
-    hedging: HedgingSpec = HedgingSpec()
+    surface: KindSpec
+    flow: KindSpec
+    impact: KindSpec
+    hedging: HedgingSpec
     simulation: SimulationSpec = SimulationSpec()
     measure: MeasureSpec = MeasureSpec()
     claim: ClaimSpec | None = None
@@ -205,12 +131,15 @@ def problems(data: Mapping[str, Any]) -> tuple[ScenarioSpec | None, list[tuple[K
     Returns:
         The checked scenario or None, and every mistake as (path of keys, sentence).
     """
-    spec, found = None, []
+    checked, found = _with_kinds(data)
+    spec = None
     try:
-        spec = ScenarioSpec.model_validate(dict(data))
+        spec = ScenarioSpec.model_validate({**data, **checked})
     except pydantic.ValidationError as error:
-        found = [(_path(e["loc"]), sentence(e, _siblings(e["loc"]))) for e in error.errors()]
-    found += contradictions(data) + keys_of_kinds(data)
+        found += [(_path(e["loc"]), sentence(e, _siblings(e["loc"]))) for e in error.errors()]
+    order = {name: i for i, name in enumerate(ScenarioSpec.model_fields)}
+    found.sort(key=lambda mistake: order.get(str(mistake[0][0]), -1))
+    found += contradictions(data)
 
     def misspelt(keys: Keys) -> bool:
         meant = f"did you mean {keys[-1]!r}?"
@@ -219,6 +148,52 @@ def problems(data: Mapping[str, Any]) -> tuple[ScenarioSpec | None, list[tuple[K
     # A misspelt key is one mistake, not also a missing one.
     found = [(keys, text) for keys, text in found if not (text.startswith("is missing") and misspelt(keys))]
     return (None if found else spec), found
+
+
+def _with_kinds(data: Mapping[str, Any]) -> tuple[dict[str, KindSpec], list[tuple[Keys, str]]]:
+    """The tables that have a kind, checked, and their mistakes; what is not a table is left to the schema."""
+    tables: dict[str, KindSpec] = {}
+    found: list[tuple[Keys, str]] = []
+    for table in TABLES:
+        given = data.get(table, None if table == "impact" else {})
+        if not isinstance(given, Mapping):
+            continue
+        if table == "hedging":
+            checked, mistakes = _hedging(given)
+            empty: KindSpec = HedgingSpec(kind=TABLES[table])
+        else:
+            checked, mistakes = check_table(table, (table,), given)
+            empty = (DynamicsSpec if table == "dynamics" else KindSpec)(kind=TABLES[table])
+        tables[table] = checked or empty
+        found += mistakes
+    return tables, found
+
+
+def _hedging(given: Mapping[str, Any]) -> tuple[KindSpec | None, list[tuple[Keys, str]]]:
+    """One policy, or a group of dealers for each."""
+    groups = given.get("group") or ()
+    if not groups:
+        alone = {key: value for key, value in given.items() if key != "group"}
+        spec, found = check_table("hedging", ("hedging",), alone)
+        if spec is None:
+            return None, found
+        return HedgingSpec.model_construct(_fields_set=spec.model_fields_set, **dict(spec)), found
+    found: list[tuple[Keys, str]] = [
+        (("hedging", name), "cannot stand beside [[hedging.group]]: move it into a group")
+        for name in sorted(given.keys() - {"group"})
+    ]
+    if not isinstance(groups, list | tuple):
+        return None, [*found, (("hedging", "group"), f"must be a list; got {shown(groups)}")]
+    specs = []
+    for i, group in enumerate(groups):
+        at: Keys = ("hedging", "group", i)
+        if not isinstance(group, Mapping):
+            found.append((at, f"must be a table: [[hedging.group]]; got {shown(group)}"))
+            continue
+        spec, mistakes = check_table("hedging", at, group)
+        specs.append(spec)
+        found += mistakes
+    return (None if found else HedgingSpec(kind="groups", group=tuple(specs))), found
 
 
 def _path(location: tuple[str | int, ...]) -> Keys:
@@ -235,14 +210,14 @@ def _path(location: tuple[str | int, ...]) -> Keys:
     return tuple(keys)
 
 
-def _model_of(annotation: Any) -> type[_Table] | None:
-    if isinstance(annotation, type) and issubclass(annotation, _Table):
+def _model_of(annotation: Any) -> type[Table] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Table):
         return annotation
     return next((m for m in map(_model_of, get_args(annotation)) if m is not None), None)
 
 
 def _siblings(location: tuple[str | int, ...]) -> list[str]:
-    model: type[_Table] | None = ScenarioSpec
+    model: type[Table] | None = ScenarioSpec
     for entry in location[:-1]:
         if isinstance(entry, str) and model is not None:
             field = model.model_fields.get(entry)

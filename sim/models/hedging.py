@@ -185,9 +185,10 @@ class Band:
 
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
-        if (self.width_usd_bn is None) == (self.cost_bp is None or self.aversion_per_usd_bn is None):
+        optimal = (self.cost_bp, self.aversion_per_usd_bn)
+        if (None in optimal) if self.width_usd_bn is None else optimal != (None, None):
             raise InputError(
-                "a band needs either width_usd_bn or both cost_bp and aversion_per_usd_bn; "
+                "a band needs either width_usd_bn, or both cost_bp and aversion_per_usd_bn; "
                 f"got {self.width_usd_bn}, {self.cost_bp} and {self.aversion_per_usd_bn}"
             )
         if self.width_usd_bn is not None:
