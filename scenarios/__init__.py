@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gammawall.scenarios.runs.runner import run
     from gammawall.scenarios.spec.catalogue import library
     from gammawall.scenarios.spec.load import load
+    from gammawall.scenarios.spec.registry import register_kind
     from gammawall.scenarios.spec.scenario import Scenario
     from gammawall.scenarios.sweeps.result import Sweep
     from gammawall.scenarios.sweeps.sweep import sweep
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "portfolio_risk",
     "read_portfolio",
+    "register_kind",
     "run",
     "sweep",
     "write_report",
@@ -54,6 +56,7 @@ _HOME = {
     "load": "spec.load",
     "portfolio_risk": "risk.record",
     "read_portfolio": "risk.portfolio_file",
+    "register_kind": "spec.registry",
     "run": "runs.runner",
     "sweep": "sweeps.sweep",
     "write_report": "runs.report",
