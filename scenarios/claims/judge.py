@@ -52,8 +52,8 @@ class Judgement:
     claim: ClaimSpec
     verdict: str
     conditions: tuple[str, ...]
-    """settings of which a verdict of "supported only if" hangs: where it holds, or, if it does so as stated,
-    where not; empty for the other verdicts"""
+    """what a verdict of "supported only if" depends on: the settings where the claim holds or, if it holds as
+    stated, those where it fails; empty for the other verdicts"""
     sentence: str
     table: pd.DataFrame
     """one row per case: kind, setting, bp_per_usd_bn, effect, stderr, outcome (holds, fails, unclear: of the

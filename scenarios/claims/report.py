@@ -121,7 +121,7 @@ def _sign_picture(record: Mapping[str, Any]) -> Picture:
     return Picture(
         "The hinge: which way round dealers hold it",
         "Each claim's effect against its threshold: as its scenario has dealers' positions, and with the "
-        "sign of all of them turned, everything else the same. A pair on both sides of the line hangs on the "
+        "sign of all of them turned, all else the same. A pair on both sides of the line depends on the "
         "sign.",
         "Effects over their thresholds with the sign of dealers' positions as stated and turned. "
         f"{sign_sentence(record)}",

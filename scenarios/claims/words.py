@@ -57,7 +57,7 @@ def tested_words(claim: Mapping[str, Any]) -> str:
 
 
 def condition_words(claim: Mapping[str, Any], most: int | None = None) -> str:
-    """The settings that a verdict hangs on; the first `most` of them."""
+    """The settings that a verdict depends on; the first `most` of them."""
     settings = claim["conditions"]
     if not settings:
         return ""
@@ -96,7 +96,7 @@ def sign_sentence(record: Mapping[str, Any]) -> str:
 
 
 def unidentified(record: Mapping[str, Any]) -> list[str]:
-    """What no data here identify, and what hangs on it."""
+    """What no data here identify, and what depends on it."""
     impacts, moved = record["settings"]["impacts_bp_per_usd_bn"], record["turned_by_impact"]
     span = f"Between {min(impacts):g} and {max(impacts):g} bp" if impacts else "At the impacts tried"
     return [

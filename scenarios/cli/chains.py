@@ -113,9 +113,9 @@ def _print_exposures(record: dict[str, Any]) -> None:
     rows = table("exposure", "USD bn")
     labels = {
         "gex_usd_per_1pct": "gamma, per 1 % move",
-        "gex_calls_usd_per_1pct": "  of it calls",
-        "gex_puts_usd_per_1pct": "  of it puts",
-        "gex_0dte_usd_per_1pct": "  of it expiring the same day",
+        "gex_calls_usd_per_1pct": "  of which calls",
+        "gex_puts_usd_per_1pct": "  of which puts",
+        "gex_0dte_usd_per_1pct": "  of which expiring the same day",
         "dex_usd": "delta",
         "vex_usd_per_vol_point": "vanna, per vol point",
         "cex_usd_per_day": "charm, per day",

@@ -31,8 +31,8 @@ def ledger(
 ) -> None:
     """Judge every claim and write one page of verdicts.
 
-    Each claim is tried at several impacts, in its variants, and with the opposite sign of all dealers hold.
-    Finished runs are kept in DIR/cells: a ledger that was stopped goes on where it was.
+    Each claim is tested at several price impacts, in its variants, and with dealers on the other side.
+    Finished runs are kept in DIR/cells: a ledger that was stopped resumes where it left off.
     """
     from gammawall.scenarios.claims.ledger import judge_all, open_store, plan, save_ledger
     from gammawall.scenarios.cli.progress import progress_bar
@@ -85,7 +85,7 @@ def _print_ledger(record: dict[str, Any], page: Path) -> None:
     print_sentence(console, headline(record), "bold")
     print_sentence(console, sign_sentence(record))
     console.print()
-    names = ("claim", "scenario", "verdict", "effect", "threshold", "hangs on")
+    names = ("claim", "scenario", "verdict", "effect", "threshold", "depends on")
     rows = table(*names)
     for claim in record["claims"]:
         cells = (claim["id"], claim["scenario"], claim["verdict"], effect_text(claim, claim["rows"][0]))

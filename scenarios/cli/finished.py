@@ -30,10 +30,10 @@ def compare(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Lay two runs side by side.
+    """Compare two runs side by side.
 
-    Every measure in both with the error of the difference, what differs in the inputs and in how they were
-    made, and both in the same pictures.
+    Every metric of both with the error of the difference, what differs in the inputs and in the versions
+    they were made with, and both in the same pictures.
     """
     from gammawall.scenarios.cli.terminal import folder_name
     from gammawall.scenarios.runs.comparison import compare as lay_side_by_side
@@ -56,7 +56,8 @@ def compare(
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help=Finished)],
     to: Annotated[
-        str, typer.Option(metavar="FORMAT", help="csv or parquet: tables; levels or pine: levels of a chart.")
+        str,
+        typer.Option(metavar="FORMAT", help="csv or parquet for tables; levels or pine for chart levels."),
     ] = "csv",
     out: Annotated[
         str | None,

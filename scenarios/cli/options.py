@@ -20,7 +20,7 @@ __all__ = [
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[
     str | None,
-    typer.Option("--json", metavar="FILE", help="Write the record as JSON; - for standard output."),
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output."),
 ]
 Report = Annotated[
     str | None, typer.Option("--report", metavar="FILE", help="Write pictures as one HTML file.")

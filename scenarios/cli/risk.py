@@ -31,7 +31,7 @@ def risk(
         typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated."),
     ] = None,
     level: Annotated[
-        list[float] | None, typer.Option(help="Of VaR and ES, such as 0.99; may be repeated.")
+        list[float] | None, typer.Option(help="Level of VaR and ES, such as 0.99; may be repeated.")
     ] = None,
     paths: Annotated[int | None, typer.Option(help="The scenario's own number when not given.")] = None,
     out: Annotated[
@@ -40,11 +40,11 @@ def risk(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Tell what a portfolio can lose.
+    """Estimate what a portfolio can lose.
 
-    VaR and expected shortfall with and without dealers' hedging, what ignoring it costs, the positions that
-    bring the tail, the worst paths explained, and a stress ladder. Exits with 3, after
-    writing, where some price left the grid.
+    VaR and expected shortfall with and without dealers' hedging, what ignoring it costs, the positions behind
+    the tail, the worst paths explained, and a stress ladder. Exits with 3, after writing, if some price left
+    the grid.
     """
     from gammawall.scenarios.cli.progress import progress_bar
     from gammawall.scenarios.cli.terminal import capped_sentence, folder_name

@@ -61,14 +61,16 @@ def run(
     ] = None,
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Keep finished paths here: the same run goes on after a kill."),
+        typer.Option(
+            metavar="DIR", help="Keep finished paths here, so that a run that was killed can resume."
+        ),
     ] = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a scenario and write its report.
 
-    The same shocks are simulated with and without hedging. Exits with 3, after writing, where some price left
+    The same shocks are simulated with and without hedging. Exits with 3, after writing, if some price left
     the grid.
     """
     from gammawall.scenarios.cli.progress import progress_bar

@@ -25,8 +25,8 @@ def sweep(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUES",
-            help="A key and its values, 1,3,6, or START:STOP:COUNT with both ends, evenly or with :log "
-            "behind by equal factors; repeated, every combination.",
+            help="A key and its values: 1,3,6 or START:STOP:COUNT, evenly spaced; add :log for equal "
+            "factors. Repeat for every combination.",
         ),
     ] = None,
     chain: Annotated[
@@ -45,12 +45,12 @@ def sweep(
     ] = None,
     json: Json = None,
     quiet: Quiet = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is there already.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run all cells again, also those on disk.")] = False,
 ) -> None:
     """Run a scenario over a grid of values of its keys.
 
-    Writes one row per cell as Parquet, and a report. A sweep that was stopped goes on where it was; all cells
-    share one seed. Exits with 3, after writing, where some price left the grid.
+    Writes one row per cell as Parquet, and a report. A sweep that was stopped resumes where it left off; all
+    cells share one seed. Exits with 3, after writing, if some price left the grid.
     """
     from gammawall.scenarios.cli.progress import progress_bar
     from gammawall.scenarios.cli.terminal import folder_name

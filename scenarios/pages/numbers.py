@@ -57,7 +57,7 @@ def format_gap(difference: Any, stderr: Any = None, unit: Any = "") -> str:
 
 
 def format_exact(value: Any, stderr: Any = None) -> str:
-    """A number without error of its own, to one digit more than the estimate it is compared with."""
+    """An exact number, to one digit more than the estimate it is compared with."""
     error = real(stderr)
     return format_estimate(value, 0.1 * error if error else None).split(" ±")[0]
 
