@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gammawall.scenarios.claims.amplification import amplification_curve
     from gammawall.scenarios.claims.judge import Judgement, judge
-    from gammawall.scenarios.claims.ledger import judge_all
+    from gammawall.scenarios.claims.ledger import judge_all, plan
     from gammawall.scenarios.risk.portfolio_file import read_portfolio
     from gammawall.scenarios.risk.record import portfolio_risk
+    from gammawall.scenarios.runs.cell_store import CellStore
     from gammawall.scenarios.runs.comparison import compare
     from gammawall.scenarios.runs.report import write_report
     from gammawall.scenarios.runs.results import Result
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gammawall.scenarios.sweeps.sweep import sweep
 
 __all__ = [
+    "CellStore",
     "Judgement",
     "Result",
     "Scenario",
@@ -35,6 +37,7 @@ __all__ = [
     "judge_all",
     "library",
     "load",
+    "plan",
     "portfolio_risk",
     "read_portfolio",
     "register_kind",
@@ -44,6 +47,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "CellStore": "runs.cell_store",
+    "plan": "claims.ledger",
     "Judgement": "claims.judge",
     "Result": "runs.results",
     "Scenario": "spec.scenario",

@@ -43,8 +43,11 @@ def list_scenarios() -> None:
 def show(name: ScenarioName) -> None:
     """Print a scenario file."""
     from gammawall.scenarios.spec.catalogue import locate, read_text
+    from gammawall.scenarios.spec.registry import foreign_kinds
 
     typer.echo(read_text(locate(name)), nl=False)
+    for line in foreign_kinds():
+        typer.echo(f"# also installed: {line}")
 
 
 def run(

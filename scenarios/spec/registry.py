@@ -27,7 +27,18 @@ from gammawall.surfaces.errors import InputError
 if TYPE_CHECKING:
     from gammawall.sim import Catalyst
 
-__all__ = ["GROUP", "OURS", "TABLES", "Drive", "Kind", "Package", "find_kind", "kinds_of", "register_kind"]
+__all__ = [
+    "GROUP",
+    "OURS",
+    "TABLES",
+    "Drive",
+    "Kind",
+    "Package",
+    "find_kind",
+    "foreign_kinds",
+    "kinds_of",
+    "register_kind",
+]
 
 GROUP = "gammawall.kinds"
 """Entry-point group: each entry is a function without arguments that calls `register_kind`."""
@@ -268,3 +279,13 @@ def _source_digest(*objects: Any) -> str:
     for file in sorted(files):
         digest.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def foreign_kinds() -> list[str]:
+    """One line for each kind of another distribution; empty, and quick, where none is installed."""
+    if not metadata.entry_points(group=GROUP):
+        return []
+    found = [kind for table in TABLES for kind in kinds_of(table).values() if kind.package is not OURS]
+    return [
+        f'[{k.table}] kind = "{k.name}" ({", ".join(k.keys) or "no keys"}), of {k.package}' for k in found
+    ]

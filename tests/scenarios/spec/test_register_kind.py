@@ -62,6 +62,12 @@ def test_an_installed_distribution_is_found_by_its_entry_point(tmp_path: Path) -
     assert "PowerLaw(bp_per_usd_bn=2.0, exponent=0.5" in done.stdout, done.stderr
     assert "1.2\n" in done.stdout
     assert "impact.bp (--set impact.bp=-1): must be above 0; got -1" in done.stdout
+    show = "import sys; from gammawall.scenarios.cli.main import main; sys.argv[1:] = ['show', 'pin-7000']"
+    show += "; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", show], capture_output=True, text=True, env=environment, check=False
+    )
+    assert '# also installed: [impact] kind = "square_root" (bp), of acme 1.2' in done.stdout, done.stderr
 
 
 def test_without_it_the_kind_is_unknown(tmp_path: Path) -> None:
