@@ -13,6 +13,7 @@ import numpy as np
 from gammawall.sim.models.surface_motion import Motion, Smile, StickyStrike
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import Market
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.clock import calendar_years
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError
@@ -162,7 +163,7 @@ def merge_lines(book: Book) -> tuple[np.ndarray, np.ndarray]:
     return rows, inverse.ravel()
 
 
-def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
+def _remaining(instants: pd.DatetimeIndex, market: Market, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
     steps, groups = schedule.steps + 1, len(instants)
     variance, time = np.zeros((groups, steps)), np.zeros((groups, steps))
     spent = np.concatenate([[0.0], np.cumsum(schedule.variance)])
@@ -179,11 +180,21 @@ def _remaining(instants, market: Market, schedule: Schedule) -> tuple[np.ndarray
 
 
 @jax.jit
-def _sum_moving(x, log_strike, units, puts, s, shift, factor, stretch, rate):
+def _sum_moving(
+    x: Array,
+    log_strike: Array,
+    units: Array,
+    puts: Array,
+    s: Array,
+    shift: Array,
+    factor: Array,
+    stretch: Array,
+    rate: Array,
+):
     """As `_sum_chunk`, with vols that depend on the price: stretch and its slope are [C, G]. Also returns the
     slope at fixed vols."""
 
-    def at_step(terms):
+    def at_step(terms: tuple[Array, ...]):
         s_k, shift_k, factor_k = terms
         live = (s_k > 0.0)[:, None]
         initial = jnp.where(live, s_k[:, None], 1.0)
@@ -201,10 +212,10 @@ def _sum_moving(x, log_strike, units, puts, s, shift, factor, stretch, rate):
 
 
 @jax.jit
-def _sum_chunk(x, log_strike, units, puts, s, shift, factor):
+def _sum_chunk(x: Array, log_strike: Array, units: Array, puts: Array, s: Array, shift: Array, factor: Array):
     """D and dD/dx of one chunk of positions, row by row: x is [N, G]; s, shift, factor are [N, C]."""
 
-    def at_step(terms):
+    def at_step(terms: tuple[Array, ...]):
         x_k, s_k, shift_k, factor_k = terms
         live = s_k > 0.0
         safe = jnp.where(live, s_k, 1.0)[:, None]

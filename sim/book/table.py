@@ -18,6 +18,7 @@ from gammawall.sim.book.interpolation import cubic, hermite, lagrange_matrix, re
 from gammawall.sim.book.positions import Positions, book_delta, positions_within, settled_delta
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import SimConfig
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.precision import top_level
 
 __all__ = [
@@ -52,6 +53,9 @@ ratio tends to 1, .0112 at 0.9, .0116 at 0.8, .0124 at 0.5; .017 with one-minute
 _CLUSTER = np.linspace(-7.0, 7.0, 57)
 """Extra nodes around a settling strike, in units of its own σ√τ."""
 
+
+Pair = tuple[np.ndarray, np.ndarray]
+"""D and dD/dx on the same nodes"""
 
 LOOK_UP, SEARCH, SETTLE = 0, 1, 2
 """How the price of an instant is found: by the inverse table, by search, by search where contracts settle."""
@@ -212,7 +216,9 @@ def _grid(low: float, high: float, spacing: float, most: int) -> np.ndarray:
     return np.linspace(low, high, cells + 1)
 
 
-def _price_range(positions, log_spot, y_low, y_high, impact, last) -> tuple[float, float]:
+def _price_range(
+    positions: Positions, log_spot: float, y_low: float, y_high: float, impact: float, last: int
+) -> tuple[float, float]:
     """Log prices that the map can reach from the whole range of y, looked for up to six times as far out."""
     probes = np.unique([0, last // 2, max(last - 1, 0), last, *positions.settlements])
     reach = max(y_high - y_low, 1e-6) / 2.0
@@ -228,7 +234,7 @@ def _price_range(positions, log_spot, y_low, y_high, impact, last) -> tuple[floa
 
 
 def _far_delta(
-    positions, coarse, schedule: Schedule, far, *, frozen: bool = False
+    positions: Positions, coarse: np.ndarray, schedule: Schedule, far: np.ndarray, *, frozen: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """D and dD/dx of far expiries at every instant on the coarse grid, [N + 1, coarse]."""
     last = schedule.steps
@@ -248,10 +254,10 @@ def _far_delta(
 
 
 @jax.jit
-def _invert(y, nodes, delta, slope, c):
+def _invert(y: Array, nodes: Array, delta: Array, slope: Array, c: Array | float):
     """Cubics of D over cells of y, from the roots of the map at the nodes of y; [N−1, B, 4]."""
 
-    def one(terms):
+    def one(terms: tuple[Array, Array]):
         d, m = terms
         width = nodes[1] - nodes[0]
         coefficients = hermite(d[:-1], d[1:], m[:-1] * width, m[1:] * width)
@@ -265,7 +271,9 @@ def _invert(y, nodes, delta, slope, c):
     return jax.lax.map(one, (delta, slope))
 
 
-def _settle_rows(positions: Positions, nodes, smooth, settling: np.ndarray, impact: float) -> dict[str, Any]:
+def _settle_rows(
+    positions: Positions, nodes: np.ndarray, smooth: Pair, settling: np.ndarray, impact: float
+) -> dict[str, Any]:
     """The settle arrays of `HedgeTable`: with a lead-in to every settlement if the map folds at any."""
     rows = [_settlement(positions, nodes, smooth[0][[k - 1]], smooth[1][[k - 1]], int(k)) for k in settling]
     rising = [bool((np.diff(x + impact * d) >= 0.0).all()) for x, d, _ in rows]
@@ -290,7 +298,9 @@ def _settle_rows(positions: Positions, nodes, smooth, settling: np.ndarray, impa
 Row = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _settlement(positions: Positions, nodes, smooth, smooth_slope, step: int) -> Row:
+def _settlement(
+    positions: Positions, nodes: np.ndarray, smooth: np.ndarray, smooth_slope: np.ndarray, step: int
+) -> Row:
     """Nodes, D and dD/dx at a settlement, with two equal nodes at every strike that settles there."""
     strikes, jumps = settled_delta(positions, step)
     puts = positions.puts[positions.settles(step)].sum()
@@ -307,7 +317,7 @@ def _settlement(positions: Positions, nodes, smooth, smooth_slope, step: int) ->
     return x[order], total[order], rate[0][order]
 
 
-def _lead_in(positions: Positions, nodes, smooth, step: int) -> list[Row]:
+def _lead_in(positions: Positions, nodes: np.ndarray, smooth: Pair, step: int) -> list[Row]:
     """Nodes, D and dD/dx at the instants of the lead-in to a settlement.
 
     Around every settling strike the nodes are as dense as its own σ√τ demands at that instant; what lives on
@@ -332,7 +342,9 @@ def _lead_in(positions: Positions, nodes, smooth, step: int) -> list[Row]:
     return rows
 
 
-def _across(positions: Positions, nodes, smooth, step: int, settling) -> tuple[np.ndarray, np.ndarray]:
+def _across(
+    positions: Positions, nodes: np.ndarray, smooth: Pair, step: int, settling: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """D and dD/dx of what lives beyond a settlement at the instants of its lead-in, [L, G] each."""
     end, end_slope = smooth[0][step - 1], smooth[1][step - 1]
     if step > 1:

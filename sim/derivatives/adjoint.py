@@ -27,6 +27,7 @@ from gammawall.sim.engine.prepare import Run
 from gammawall.sim.engine.shard import compiled_block
 from gammawall.sim.models.dynamics import GBM
 from gammawall.sim.types import TILE, Measure, SimConfig
+from gammawall.surfaces.arrays import Array
 
 __all__ = [
     "BATCHES",
@@ -237,13 +238,13 @@ def _terms(run: Run, dynamics: GBM, measure: Measure, smoothing: float, outline:
     )
 
 
-def _rise(x: Any, begin: Any, width: Any) -> Any:
+def _rise(x: Array, begin: Array, width: Array) -> Any:
     """From 0 at `begin` to 1 at `begin + width`, with slope 0 at both ends."""
     u = jnp.clip((x - begin) / width, 0.0, 1.0)
     return u * u * (3.0 - 2.0 * u)
 
 
-def _of_close(x: Any, terms: Terms) -> Any:
+def _of_close(x: Array, terms: Terms) -> Any:
     """The statistics of the close, [6, P]; edges rise outside the set: an atom on one counts whole."""
     move, total = jnp.exp(x) - terms.spot, x - jnp.log(terms.spot)
     low = _rise(x, terms.low - terms.width, terms.width)
@@ -251,7 +252,7 @@ def _of_close(x: Any, terms: Terms) -> Any:
     return jnp.stack([low - high, above, move, move * move, total, total * total])
 
 
-def _variances(x: Any, outline: Outline) -> tuple[Any, Any]:
+def _variances(x: Array, outline: Outline) -> tuple[Any, Any]:
     """Early and late sum of squared returns of prices [N + 1, P], and their derivatives in them, [2, P] and
     [2, N, P]."""
     marks = np.array(outline.marks)
@@ -263,7 +264,7 @@ def _variances(x: Any, outline: Outline) -> tuple[Any, Any]:
 
 
 @functools.partial(jax.jit, static_argnames=("outline", "pairs"))
-def _block(terms: Terms, prices: Any, valid: Any, *, outline: Outline, pairs: bool) -> dict[str, Any]:
+def _block(terms: Terms, prices: Array, valid: Array, *, outline: Outline, pairs: bool) -> dict[str, Any]:
     """Sums of one block of paths per batch, by the names of `Adjoint`.
 
     Args:
@@ -312,7 +313,7 @@ def _block(terms: Terms, prices: Any, valid: Any, *, outline: Outline, pairs: bo
     }
 
 
-def _batched(a: Any, *, pairs: bool) -> Any:
+def _batched(a: Array, *, pairs: bool) -> Any:
     """Paths dealt to the batches in turn, [..., P] → [..., P/B, B]."""
     if pairs:
         a = jnp.swapaxes(a.reshape(*a.shape[:-1], -1, BATCHES, 2), -1, -2)
@@ -320,11 +321,11 @@ def _batched(a: Any, *, pairs: bool) -> Any:
     return a.reshape(*a.shape[:-1], -1, BATCHES)
 
 
-def _deltas(terms: Terms, x: Any, outline: Outline) -> tuple[Any, Any, Any, list[Any], Any]:
+def _deltas(terms: Terms, x: Array, outline: Outline) -> tuple[Any, Any, Any, list[Any], Any]:
     """At the prices of a block, [N, P]: D of what lives on, 1 + g, D of what settles, at each settlement how
     many strikes lie below the price, and whether the price is free to move."""
 
-    def one(delta, slope, at):
+    def one(delta: Array, slope: Array, at: Array):
         return jax.jvp(lambda p: value_at(terms.nodes, delta, slope, p), (at,), (jnp.ones_like(at),))
 
     living, rate = jax.vmap(one)(terms.delta, terms.slope, x)
@@ -341,7 +342,7 @@ def _deltas(terms: Terms, x: Any, outline: Outline) -> tuple[Any, Any, Any, list
     return living, jnp.maximum(1.0 + terms.impact * rate, _LEAST_CLIMB), settled, passed, free
 
 
-def _weights(bars: Any, give: Any, climb: Any, outline: Outline) -> tuple[Any, Any, Any]:
+def _weights(bars: jax.Array, give: Array, climb: Array, outline: Outline) -> tuple[Any, Any, Any]:
     """From x̄ [8, N, P] to w, to w less what the map's later restarts at a step take back, and to the weight
     of the start, [8, P].
 
@@ -363,10 +364,10 @@ def _weights(bars: Any, give: Any, climb: Any, outline: Outline) -> tuple[Any, A
     return jnp.concatenate(w, axis=1), jnp.concatenate(back, axis=1), later
 
 
-def _on_nodes(terms: Terms, row: Any, x: Any, weight: Any) -> Any:
+def _on_nodes(terms: Terms, row: Array, x: Array, weight: Array) -> Any:
     """Weights of paths [P/B, B] carried to the nodes between which they read the table, [2, G, B]."""
 
-    def reading(delta, slope, at, size):
+    def reading(delta: Array, slope: Array, at: Array, size: Array):
         return jnp.sum(size * value_at(terms.nodes, delta, slope, at))
 
     one = jax.vmap(jax.grad(reading, argnums=(0, 1)), in_axes=(None, None, 1, 1), out_axes=1)

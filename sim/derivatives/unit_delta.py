@@ -15,7 +15,7 @@ from gammawall.sim.book.positions import CHUNK, Positions, chunks, merge_lines
 from gammawall.sim.book.table import far_positions
 from gammawall.sim.derivatives.adjoint import STATISTICS, Adjoint
 from gammawall.sim.sampling.schedule import Schedule
-from gammawall.surfaces.arrays import Shape
+from gammawall.surfaces.arrays import Array, Shape
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.pricing.normal import norm_cdf, norm_pdf
 
@@ -178,10 +178,10 @@ def _terms(positions: Positions, rows: np.ndarray, steps: np.ndarray) -> tuple[n
 
 
 @jax.jit
-def _contract(x, weight, log_strike, s, shift, factor):
+def _contract(x: Array, weight: Array, log_strike: Array, s: Array, shift: Array, factor: Array):
     """[R, C, Q] from weights [R, 2, G, Q] and the lines' terms [R, C]."""
 
-    def row(terms):
+    def row(terms: tuple[Array, ...]):
         own, s_k, shift_k, factor_k = terms
         safe = jnp.where(s_k > 0.0, s_k, 1.0)[:, None]
         d = (x[None, :] + (shift_k - log_strike)[:, None]) / safe + 0.5 * safe

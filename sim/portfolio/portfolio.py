@@ -130,7 +130,7 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series:
     return cast(pd.Series, table[name])
 
 
-def _wrong(row: Any, column: str, what: str, rule: str) -> InputError:
+def _wrong(row: int | np.integer, column: str, what: str, rule: str) -> InputError:
     return InputError(f"row {int(row) + 1}, column {column}: {what}; {rule}")
 
 
@@ -138,7 +138,7 @@ def _blank(column: pd.Series) -> np.ndarray:
     return np.asarray(column.isna() | (column.astype(str).str.strip() == ""))
 
 
-def _shown(cell: Any) -> str:
+def _shown(cell: object) -> str:
     return repr(cell if isinstance(cell, str) else str(cell))[:60]
 
 

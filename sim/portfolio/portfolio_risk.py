@@ -17,7 +17,7 @@ from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.result import SimResult
 from gammawall.sim.engine.simulate import simulate
 from gammawall.sim.models.stochastic_level import StochasticLevel
-from gammawall.sim.models.surface_motion import StickyMoneyness, StickyStrike
+from gammawall.sim.models.surface_motion import Motion, StickyMoneyness, StickyStrike
 from gammawall.sim.portfolio.portfolio import Portfolio
 from gammawall.sim.portfolio.repricing import Repricing, stress_ladder
 from gammawall.sim.portfolio.tail_risk import Tail, check_levels, stderr_of_mean, tail
@@ -169,7 +169,11 @@ def _marked(portfolio: Portfolio, vol_pct: float | None) -> Portfolio:
 
 
 def _notes(
-    portfolio: Portfolio, market: Market, vol_pct: float | None, motion: Any, book: Book
+    portfolio: Portfolio,
+    market: Market,
+    vol_pct: float | None,
+    motion: Motion | StochasticLevel | None,
+    book: Book,
 ) -> tuple[str, ...]:
     notes = []
     bare = int((np.isnan(portfolio.vol) & ~portfolio.is_future).sum())

@@ -20,6 +20,7 @@ import pandas as pd
 from gammawall.sim.models.surface_motion import Motion, StickyStrike
 from gammawall.sim.portfolio.portfolio import Portfolio
 from gammawall.sim.types import Instant, Market
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.clock import calendar_years, new_york
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError
@@ -389,7 +390,7 @@ def stress_ladder(
 
 
 @jax.jit
-def _black(price, carry, discount, s, strike, call, factor):
+def _black(price: Array, carry: Array, discount: Array, s: Array, strike: Array, call: Array, factor: Array):
     """[L, P] from prices [P] and lines [L]; factor is [L, P] or None."""
     total = s[:, None] if factor is None else s[:, None] * factor
     forward = carry[:, None] * price[None, :]

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammawall.sim.types import TILE, SimConfig
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.pricing.normal import normal_from_bits
 
@@ -135,7 +136,7 @@ def _scramble(directions: np.ndarray, random: np.random.Generator) -> np.ndarray
     return out
 
 
-def sobol_normals(shocks: SobolShocks, paths: Any, factors: int) -> Any:
+def sobol_normals(shocks: SobolShocks, paths: Array, factors: int) -> Any:
     """Standard normals of some paths, float64 [N, factors, P].
 
     Args:
@@ -158,7 +159,7 @@ def sobol_normals(shocks: SobolShocks, paths: Any, factors: int) -> Any:
     return _bridged(shocks.bridge, z)
 
 
-def _bridged(bridge: Bridge, z: Any) -> Any:
+def _bridged(bridge: Bridge, z: Array) -> Any:
     """Increments of the Brownian motion over the root of their variance: standard normals, [N, ...]."""
     walk = jnp.zeros((z.shape[0] + 1, *z.shape[1:]))
 
