@@ -46,6 +46,16 @@ fair = surfaces.black_price(7000.0, quotes["strike"], years, 0.12, is_call=quote
 quotes = quotes.assign(root="SPXW", bid=np.maximum(fair - 0.1, 0.0), ask=fair + 0.1)
 quotes["open_interest"] = np.where(quotes["is_call"], 900, 500)
 chain = surfaces.read_chain(quotes, spot=7000.0, as_of="2026-01-28T09:30")
+
+# A small run of that book, a small scenario and a portfolio of one's own.
+config = sim.SimConfig(paths=2048, steps=13)
+experiment = sim.Experiment(
+    book, market=market, dynamics=sim.GBM(0.12), impact=sim.LinearImpact(3.0), config=config, seed=7
+)
+small = scenarios.load("pin-7000", simulation__paths=2048, simulation__steps=13)
+portfolio = pd.DataFrame(
+    {"type": ["call"], "contracts": [-50], "strike": [7000], "expiry": ["2026-01-28T16:00"], "vol_pct": [12]}
+)
 """
 """What the examples of the docstrings may use; shown on every page, run by the tests."""
 

@@ -29,6 +29,11 @@ def read_portfolio(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES
     Raises:
         InputError: the file cannot be read, or something in it is not possible; names row and column, rows
             counted from 1 below the column names, without empty lines.
+
+    Example:
+        >>> portfolio.to_csv("portfolio.csv", index=False)
+        >>> scenarios.read_portfolio("portfolio.csv").contracts.tolist()
+        [-50.0]
     """
     file = Path(path)
     try:

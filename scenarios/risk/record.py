@@ -52,6 +52,10 @@ def portfolio_risk(
 
     Raises:
         InputError: the portfolio or the scenario has mistakes.
+
+    Example:
+        >>> len(scenarios.portfolio_risk(portfolio, small, levels=(0.95,)).positions)
+        1
     """
     if isinstance(portfolio, str | os.PathLike):
         portfolio = read_portfolio(portfolio)

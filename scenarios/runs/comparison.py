@@ -74,6 +74,12 @@ def compare(a: Result | str | os.PathLike[str], b: Result | str | os.PathLike[st
 
     Raises:
         InputError: one of them cannot be read or is no record of a run.
+
+    Example:
+        >>> other = scenarios.load("press-sign", simulation__paths=2048, simulation__steps=13)
+        >>> compared = scenarios.compare(scenarios.run(small), scenarios.run(other))
+        >>> type(compared).__name__
+        'Comparison'
     """
     runs = read_result(a), read_result(b)
     names = _names((a, b), runs)

@@ -52,6 +52,10 @@ def write_report(result: RunRecord, path: str | os.PathLike[str]) -> Path:
 
     Raises:
         InputError: when the file cannot be written.
+
+    Example:
+        >>> scenarios.write_report(scenarios.run(small), "report.html").name
+        'report.html'
     """
     target = Path(path)
     if target.is_dir():

@@ -43,6 +43,11 @@ def run(
 
     Raises:
         InputError: the scenario has mistakes, `out` cannot be written, or the checkpoint is another run's.
+
+    Example:
+        >>> result = scenarios.run(small)  # out="runs/mine" also writes the report
+        >>> print(f"{result.metric('pin_probability')['baseline']:.2f}")
+        0.06
     """
     began = time.perf_counter()
     if out is not None:

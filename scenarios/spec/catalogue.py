@@ -16,7 +16,12 @@ _LIMIT_BYTES = 1_000_000
 
 
 def library() -> dict[str, Path]:
-    """Name → file of every scenario that comes with the project."""
+    """Name → file of every scenario that comes with the project.
+
+    Example:
+        >>> scenarios.library()["pin-7000"].name
+        'pin-7000.toml'
+    """
     return {path.stem: path for path in sorted((Path(__file__).parents[1] / "library").glob("*.toml"))}
 
 

@@ -42,6 +42,10 @@ def load(
 
     Raises:
         InputError: the file cannot be read, or has mistakes; `problems` lists them all.
+
+    Example:
+        >>> scenarios.load("pin-7000", impact__bp_per_usd_bn=6.0).impact.bp_per_usd_bn
+        6.0
     """
     data, where = _read(locate(name_or_path), _DEPTH)
     data = copy.deepcopy(data if chain is None else _replace_by_chain(data, chain))

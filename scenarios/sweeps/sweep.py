@@ -52,6 +52,11 @@ def sweep(
     Raises:
         InputError: the grid, a cell of it, or a choice is wrong; nothing has been run or written then.
         ChildProcessError: a cell brings down every worker that tries it.
+
+    Example:
+        >>> swept = scenarios.sweep(small, {"impact.bp_per_usd_bn": [1, 3]})
+        >>> swept.frame()["impact.bp_per_usd_bn"].tolist()
+        [1, 3]
     """
     if workers is not None and scheduler is not None:
         raise InputError("workers and scheduler cannot both be given: name one place to run")
