@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from gammawall.sim.models.surface_motion import Motion, Smile, StickyStrike
 from gammawall.sim.sampling.schedule import Schedule
@@ -163,7 +164,9 @@ def merge_lines(book: Book) -> tuple[np.ndarray, np.ndarray]:
     return rows, inverse.ravel()
 
 
-def _remaining(instants: pd.DatetimeIndex, market: Market, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
+def _remaining(
+    instants: pd.DatetimeIndex, market: Market, schedule: Schedule
+) -> tuple[np.ndarray, np.ndarray]:
     steps, groups = schedule.steps + 1, len(instants)
     variance, time = np.zeros((groups, steps)), np.zeros((groups, steps))
     spent = np.concatenate([[0.0], np.cumsum(schedule.variance)])
