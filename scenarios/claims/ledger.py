@@ -79,6 +79,11 @@ def plan(
 
     Raises:
         InputError: a scenario has mistakes or no claim, or is named twice.
+
+    Example:
+        >>> planned = scenarios.plan(["pin-7000"], impacts=(1.0, 3.0), paths=256)
+        >>> [scenario.name for scenario in planned.scenarios]
+        ['pin-7000']
     """
     tried = [cases(name, impacts=impacts, paths=paths) for name in names or library()]
     tried.sort(key=lambda claim: _order(claim[0].scenario))
