@@ -13,7 +13,7 @@ from gammawall.sim.engine.result import SimResult
 from gammawall.sim.engine.simulate import simulate
 from gammawall.sim.measure.close_law import CloseLaw
 from gammawall.sim.measure.metrics import METRICS, Metric
-from gammawall.sim.models.dynamics import GBM, Bachelier, Catalyst, Dynamics
+from gammawall.sim.models.dynamics import GBM, Bachelier, Catalyst, Dynamics, NormalDynamics, NormalMoves
 from gammawall.sim.models.hedging import (
     Band,
     CharmOnly,
@@ -21,14 +21,18 @@ from gammawall.sim.models.hedging import (
     Clock,
     HedgingPolicy,
     NoHedging,
+    Option,
+    StatefulPolicy,
+    View,
     Zakamouline,
 )
 from gammawall.sim.models.heston import Heston
 from gammawall.sim.models.impact import FunctionImpact, Impact, LinearImpact, ObizhaevaWang, PowerLaw
 from gammawall.sim.models.jumps import Jumps
+from gammawall.sim.models.order_flow import OrderFlow, Orders
 from gammawall.sim.models.protocols import check_protocol
 from gammawall.sim.models.stochastic_level import StochasticLevel
-from gammawall.sim.models.surface_motion import Motion, SpotVolBeta, StickyMoneyness, StickyStrike
+from gammawall.sim.models.surface_motion import Motion, Smile, SpotVolBeta, StickyMoneyness, StickyStrike
 from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
 from gammawall.sim.portfolio.portfolio import Portfolio
 from gammawall.sim.portfolio.portfolio_risk import PortfolioRisk, portfolio_pnl
@@ -60,7 +64,12 @@ __all__ = [
     "Metric",
     "Motion",
     "NoHedging",
+    "NormalDynamics",
+    "NormalMoves",
     "ObizhaevaWang",
+    "Option",
+    "OrderFlow",
+    "Orders",
     "Portfolio",
     "PortfolioRisk",
     "PowerLaw",
@@ -70,10 +79,13 @@ __all__ = [
     "Sensitivities",
     "SimConfig",
     "SimResult",
+    "Smile",
     "SpotVolBeta",
+    "StatefulPolicy",
     "StickyMoneyness",
     "StickyStrike",
     "StochasticLevel",
+    "View",
     "Zakamouline",
     "ZeroDteFlow",
     "check_protocol",

@@ -19,7 +19,7 @@ from gammawall.scenarios.runs.series import gamma_series, run_series
 from gammawall.scenarios.spec.load import as_scenario
 from gammawall.scenarios.spec.origin import provenance
 from gammawall.scenarios.spec.scenario import Scenario
-from gammawall.sim import GBM, SimResult, simulate
+from gammawall.sim import NormalDynamics, SimResult, simulate
 from gammawall.sim.sampling.schedule import make_schedule
 from gammawall.surfaces.dealers.exposures import exposures
 
@@ -103,7 +103,7 @@ def theory_rows(scenario: Scenario, found: SimResult) -> list[dict[str, Any]]:
     if "log_return_squared" in exact:
         spread = float(np.sqrt(exact["log_return_squared"] - exact["log_return"] ** 2))
         rows.insert(0, ("baseline_horizon_vol_pct", 100.0 * spread / np.sqrt(years), "horizon_vol_pct"))
-        if isinstance(dynamics, GBM):
+        if isinstance(dynamics, NormalDynamics):
             centre = np.log(market.spot) + exact["log_return"]
             inside = float(ndtr((high - centre) / spread) - ndtr((low - centre) / spread))
             rows.insert(0, ("baseline_pin_probability", inside, "pin_probability"))

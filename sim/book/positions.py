@@ -148,7 +148,7 @@ def prepare_positions(
 
 def _smile(log_strike: np.ndarray, vol: np.ndarray) -> Smile:
     strikes, first = np.unique(log_strike, return_index=True)
-    return strikes, vol[first]
+    return Smile(strikes, vol[first])
 
 
 def _first_zero(variance_left: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ the strike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,13 @@ import numpy as np
 from gammawall.sim.book.interpolation import value_at
 from gammawall.sim.book.positions import Positions, settled_delta
 from gammawall.sim.book.table import HedgeTable
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.pricing.normal import norm_cdf
 
 __all__ = [
     "RAMP",
     "LineRows",
+    "Rows",
     "TableRows",
     "line_rows",
     "strides",
@@ -51,6 +53,27 @@ def ramp(x: Any, strike: Any) -> Any:
     return jnp.clip((x - strike) / RAMP + 0.5, 0.0, 1.0)
 
 
+class Rows(Protocol):
+    """The book's delta around one step."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether the hedger's vols move with the price or at random; the same throughout a run."""
+        ...
+
+    def living(self, x: Array, now: int = 1) -> Array:
+        """D of the contracts that live beyond this instant (now = 1) or the one before (0), [P]."""
+        ...
+
+    def settling(self, x: Array) -> Array:
+        """D of the contracts that settle at this instant, [P]."""
+        ...
+
+    def by_surface(self, last: Array, x: Array) -> Array | float:
+        """Hedge asked for because the vols move as the price goes from `last` to x, [P]."""
+        ...
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TableRows:
@@ -69,12 +92,19 @@ class TableRows:
     still: Any = None
     """potential of the gamma flow and its slope, [N, 2, G], where the surface moves; else None"""
 
-    def living(self, x: Any, now: int = 1) -> Any:
-        """D of the contracts that live beyond this instant (now = 1) or the one before (0)."""
+    @property
+    def moves(self) -> bool:
+        return self.still is not None
+
+    def by_surface(self, last: Array, x: Array) -> Array | float:
+        if self.still is None:
+            return 0.0
+        return vanna_demand(self.nodes, (self.delta[1], self.slope[1]), self.still, last, x)
+
+    def living(self, x: Array, now: int = 1) -> Array:
         return value_at(self.nodes, self.delta[now], self.slope[now], x)
 
-    def settling(self, x: Any) -> Any:
-        """D of the contracts that settle at this instant."""
+    def settling(self, x: Array) -> Array:
         j = jnp.maximum(jnp.searchsorted(self.strikes, x + 0.5 * RAMP, side="right") - 1, 0)
         strike = self.strikes[j]
         passed = jnp.where(jnp.isfinite(strike), ramp(x, jnp.where(jnp.isfinite(strike), strike, 0.0)), 0.0)
@@ -104,14 +134,21 @@ class LineRows:
     settles: Any
     """whether the line settles at this instant, [N, J]; one row within the loop"""
 
-    def living(self, x: Any, now: int = 1, stretch: Any = 1.0) -> Any:
+    @property
+    def moves(self) -> bool:
+        return False
+
+    def by_surface(self, last: Array, x: Array) -> float:
+        return 0.0
+
+    def living(self, x: Array, now: int = 1, stretch: Array | float = 1.0) -> Array:
         """`stretch` multiplies the hedger's vols, path by path."""
         s, shift, factor = self.spread[now], self.shift[now], self.factor[now]
         safe = jnp.where(s > 0.0, s, 1.0)[:, None] * stretch
         d = (x[None, :] + (shift - self.strikes)[:, None]) / safe + 0.5 * safe
         return jnp.sum((self.units[:, None] * norm_cdf(d) - self.puts[:, None]) * factor[:, None], axis=0)
 
-    def settling(self, x: Any) -> Any:
+    def settling(self, x: Array) -> Array:
         passed = ramp(x[None, :], self.strikes[:, None])
         return jnp.sum((self.units[:, None] * passed - self.puts[:, None]) * self.settles[:, None], axis=0)
 

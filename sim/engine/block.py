@@ -14,14 +14,21 @@ import numpy as np
 from gammawall.sim.book.table import HedgeTable
 from gammawall.sim.book.values import BookValues
 from gammawall.sim.measure.statistics import FLOWS, STATISTICS, PathState, Probe, finish, observe, open_state
+from gammawall.sim.models.order_flow import CUSTOMERS
 from gammawall.sim.models.stochastic_level import LEVEL
-from gammawall.sim.models.zero_dte_flow import CUSTOMERS
 from gammawall.sim.sampling.noise import FACTORS, FUNDAMENTAL, normals
 from gammawall.sim.sampling.sobol import sobol_normals
 from gammawall.sim.step.accounts import open_ledger, residual
 from gammawall.sim.step.clearing import CAPPED, JUMP
 from gammawall.sim.step.static_step import FixedRow, FixedState, fixed_flows, fixed_step
-from gammawall.sim.step.stepped import SteppedBook, Stepper, followed_flows, open_stepped, stepped
+from gammawall.sim.step.stepped import (
+    SteppedBook,
+    SteppedState,
+    Stepper,
+    followed_flows,
+    open_stepped,
+    stepped,
+)
 from gammawall.sim.types import TILE
 
 __all__ = ["PATHS_AXIS", "BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
@@ -264,13 +271,13 @@ def _open_market(given: Given, paths: Any, plan: Plan):
 
     def by_step(state, seen: PathState, row, fundamental, increment, number, z):
         book, orders = _whole(market.constant, row), None
-        if stepper.demand is not None:
-            wanted = book.flow["log_strikes"].shape[0] + 2
+        if book.flow is not None:
+            wanted = book.flow.log_strikes.shape[0] + 2
             orders = _drawn(given.seed, [CUSTOMERS], paths, wanted, plan, number)[:, 0]
         push = None
-        if book.level:
+        if book.level is not None:
             own = _drawn(given.seed, [LEVEL], paths, 1, plan, number)[0, 0]
-            push = book.level["shared"] * z[0] + book.level["own"] * own
+            push = book.level.shared * z[0] + book.level.own * own
         return stepped(stepper, book, state, seen.x[0], increment, orders, push, unwind=plan.unwind)
 
     return opened, market.start_feedback, followed_flows(stepper, first), by_step
@@ -287,21 +294,30 @@ def _whole(constant: Any, row: Any) -> Any:
 
 
 def _sums(
-    given: Given, plan: Plan, market, state: PathState, paid, counts, taken, valid, series
+    given: Given,
+    plan: Plan,
+    market: FixedState | SteppedState,
+    state: PathState,
+    paid,
+    counts,
+    taken,
+    valid,
+    series,
 ) -> BlockSums:
     squared, traded, kept = series
     x, ledger, beyond = state.x[0], market.ledger, jnp.zeros_like(state.x[0])
-    level = getattr(market, "level", ())
+    stepwise = market if isinstance(market, SteppedState) else None
+    level = None if stepwise is None else stepwise.level
     # Beside the hedged dealers, the same options unhedged at the price without hedging.
     options, unhedged = (
         paid[leg] + given.values.at_close(state.x[leg], level) - given.values.start for leg in (0, 1)
     )
-    if plan.stepper is not None and plan.stepper.demand is not None:
-        options, beyond = options + market.inventory.cash, market.inventory.beyond
+    if stepwise is not None and stepwise.inventory is not None:
+        options, beyond = options + stepwise.inventory.cash, stepwise.inventory.beyond
     fees = given.fee_rate * jnp.sum(ledger.traded, axis=0)
     pnl = options + jnp.sum(ledger.cash + ledger.hedge * ledger.price, axis=0) - fees
-    halts = getattr(market, "halts", ())
-    halted = halts.passed > 0 if halts else jnp.zeros_like(x)
+    halts = None if stepwise is None else stepwise.halts
+    halted = jnp.zeros_like(x) if halts is None else halts.passed > 0
     profits = jnp.stack([pnl, unhedged])
     vectors = finish(
         state, given.probe, given.spot, given.mark.shape[0], profits, fees, halted, plan.statistics
@@ -325,6 +341,6 @@ def _sums(
         beyond=_tiles(jnp.where(valid, beyond, 0.0)),
         close=state.x,
         snapshots=jnp.stack(taken) if taken else jnp.zeros((0, *state.x.shape)),
-        level=jnp.zeros((0, x.size)) if isinstance(level, tuple) else level[None],
+        level=jnp.zeros((0, x.size)) if level is None else level[None],
         kept=jnp.concatenate([start, kept]),
     )

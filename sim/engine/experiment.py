@@ -10,9 +10,10 @@ import numpy as np
 from gammawall.sim.models.dynamics import Dynamics
 from gammawall.sim.models.hedging import HedgingPolicy, hedging_groups
 from gammawall.sim.models.impact import Impact, as_impact
+from gammawall.sim.models.order_flow import OrderFlow
+from gammawall.sim.models.protocols import check_protocol
 from gammawall.sim.models.stochastic_level import StochasticLevel
 from gammawall.sim.models.surface_motion import Motion
-from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
 from gammawall.sim.types import Market, Measure, SimConfig
 from gammawall.surfaces.arrays import ArrayLike
 from gammawall.surfaces.dealers.book import Book
@@ -77,7 +78,7 @@ class Experiment:
     hedging: tuple[HedgingPolicy, ...]
     """one per group of dealers"""
     impact: Impact
-    flow: ZeroDteFlow | None
+    flow: OrderFlow | None
     motion: Motion | StochasticLevel | None
     measure: Measure
     config: SimConfig
@@ -91,7 +92,7 @@ class Experiment:
         hedging: HedgingPolicy | Sequence[HedgingPolicy] | None = None,
         *,
         impact: Impact | Callable[[ArrayLike, ArrayLike], ArrayLike],
-        flow: ZeroDteFlow | None = None,
+        flow: OrderFlow | None = None,
         motion: Motion | StochasticLevel | None = None,
         measure: Measure | None = None,
         config: SimConfig | None = None,
@@ -112,6 +113,11 @@ class Experiment:
         }
         for name, value in whole.items():
             object.__setattr__(self, name, value)
+        check_protocol(dynamics, Dynamics, "dynamics")
+        if flow is not None:
+            check_protocol(flow, OrderFlow, "flow")
+        if motion is not None and not isinstance(motion, StochasticLevel):
+            check_protocol(motion, Motion, "motion", "a motion such as SpotVolBeta(-1.0), or StochasticLevel")
         if isinstance(seed, bool) or int(seed) != seed or not 0 <= seed < 2**64:
             raise InputError(f"seed must be a whole number from 0 to 2**64 - 1; got {seed!r}")
         if len(book) and abs(book.spot / market.spot - 1.0) > _MOST_MOVED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,18 +21,19 @@ from gammawall.sim.measure.statistics import STATISTICS, Probe
 from gammawall.sim.models.dynamics import Dynamics
 from gammawall.sim.models.hedging import Clearing, HedgingPolicy, NoHedging
 from gammawall.sim.models.impact import Impact, LinearImpact
-from gammawall.sim.models.protocols import check_protocol
+from gammawall.sim.models.order_flow import OrderFlow
+from gammawall.sim.models.protocols import PerStep
 from gammawall.sim.models.stochastic_level import StochasticLevel, level_values
-from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
 from gammawall.sim.sampling.noise import split_seed
 from gammawall.sim.sampling.schedule import Schedule, make_schedule
 from gammawall.sim.sampling.sobol import sobol_shocks
 from gammawall.sim.step.static_step import FixedRow
 from gammawall.sim.step.stepped import Stepper
 from gammawall.sim.types import Market, Measure
+from gammawall.surfaces.arrays import Shape
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError
-from gammawall.surfaces.units import ONE_BP
+from gammawall.surfaces.units import MULTIPLIER, ONE_BP
 
 __all__ = ["Run", "prepare_run"]
 
@@ -46,6 +48,8 @@ _FLOW_BLOCK = 1024
 class Run:
     """A run ready to start, and what its numbers mean."""
 
+    kind: Literal["static", "stepped"]
+    """by the static map of a fixed book, or step by step"""
     given: Given
     plan: Plan
     layout: Layout
@@ -53,6 +57,10 @@ class Run:
     positions: Positions
     """of the hedged share of the book, where the run is by the static map; of all of it otherwise"""
     table: HedgeTable
+    tabulated: bool
+    """whether deltas are read from the table; else every line is summed, and of it only the range is used"""
+    flow_units: float
+    """index units that the order flow buys and sells in the run; zero without one"""
     start_delta: float
     start_feedback: float
 
@@ -71,7 +79,6 @@ def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> 
     everything = config.control or case.measure.whole
     named = needed_statistics(case.measure.metrics)
     statistics = STATISTICS if everything else named
-    check_protocol(dynamics, Dynamics, "dynamics")
     inside = book.expiry[(book.expiry > market.start) & (book.expiry < market.close)]
     geometric = (
         config.geometric if config.geometric is not None else _lead_in(book, market, groups, impact, flow)
@@ -94,8 +101,6 @@ def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> 
             f"geometric steps need a book of at most {MOST_LINES} lines, each summed by itself; got "
             f"{positions.log_strike.size:,}: leave geometric out, or select fewer positions"
         )
-    if any(getattr(g, "one_option", False) for g in groups):
-        _check_one_option(positions, flow, level)
     # Where lines are summed one by one, all that is needed of a table is its range of prices.
     summed = not fixed and level is None and sums_lines(positions)
     sized = dataclasses.replace(config, max_nodes=64) if summed else config
@@ -106,7 +111,7 @@ def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> 
         market=_fixed_market(table, positions, schedule, dynamics, market)
         if fixed
         else stepped_market(table, positions, schedule, groups, impact, market, flow, level),
-        drive=dynamics.drive(schedule, market.spot),
+        drive=_drive(dynamics, schedule, market.spot),
         mark=marks,
         late=_late(marks, schedule),
         settlement=np.where(table.kind == SETTLE, table.settlement, -1),
@@ -126,7 +131,14 @@ def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> 
         factors=dynamics.factors,
         open=dynamics.open,
         step=dynamics.step,
-        stepper=None if fixed else Stepper.of(groups, impact, flow and flow.demand),
+        stepper=None
+        if fixed
+        else Stepper.of(
+            groups,
+            impact,
+            None if flow is None else flow.demand,
+            one_option=summed and flow is None and _is_one_option(positions),
+        ),
         unwind=market.unwind == "in_market",
         antithetic=config.antithetic,
         keep=layout.keep if case.measure.whole else 0,
@@ -138,14 +150,34 @@ def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> 
     )
     share = 1.0 if fixed else sum(g.fraction for g in groups)
     return Run(
-        given, plan, layout, schedule, positions, table,
-        float(table.start_delta) * share, float(table.start_feedback) * share,
-    )  # fmt: skip
+        kind="static" if fixed else "stepped",
+        given=given,
+        plan=plan,
+        layout=layout,
+        schedule=schedule,
+        positions=positions,
+        table=table,
+        tabulated=not summed,
+        flow_units=0.0 if flow is None else float((flow.volume(schedule) * MULTIPLIER).sum()),
+        start_delta=float(table.start_delta) * share,
+        start_feedback=float(table.start_feedback) * share,
+    )
+
+
+def _drive(dynamics: Dynamics, schedule: Schedule, spot: float) -> dict[str, np.ndarray]:
+    rows = {name: np.asarray(row) for name, row in dynamics.drive(schedule, spot).items()}
+    for name, row in rows.items():
+        if row.shape[:1] != (schedule.steps,):
+            raise InputError(
+                f"drive of {type(dynamics).__name__} must give arrays with one row per step, "
+                f"{schedule.steps} here; got {name!r} of shape {row.shape}"
+            )
+    return rows
 
 
 def _values(
     whole: Positions,
-    settling: np.ndarray,
+    settling: Annotated[np.ndarray, Shape("settlements")],
     log_spot: float,
     table: HedgeTable,
     level: StochasticLevel | None,
@@ -160,7 +192,7 @@ def _lead_in(
     market: Market,
     groups: tuple[HedgingPolicy, ...],
     impact: Impact,
-    flow: ZeroDteFlow | None,
+    flow: OrderFlow | None,
 ) -> float | None:
     """Steps that shrink towards settlement, where a short wall may fold the map there.
 
@@ -173,13 +205,9 @@ def _lead_in(
     return _LEAD_IN if solved and few and flow is None and short else None
 
 
-def _check_one_option(positions: Positions, flow: ZeroDteFlow | None, level: StochasticLevel | None) -> None:
-    kinds = np.unique(np.round(positions.vol, 12)).size * np.unique(positions.group).size
-    if kinds > 1 or not sums_lines(positions) or flow is not None or level is not None:
-        raise InputError(
-            "Zakamouline's band is made for options of one expiry and one vol, at most "
-            f"{MOST_LINES} strikes, under a fixed surface and without order flow: choose Band for this book"
-        )
+def _is_one_option(positions: Positions) -> bool:
+    """Whether all lines have one expiry and one vol."""
+    return np.unique(np.round(positions.vol, 12)).size * np.unique(positions.group).size == 1
 
 
 def _is_static(groups: tuple[HedgingPolicy, ...], impact: Impact) -> bool:
@@ -207,7 +235,7 @@ def _fixed_market(
     return FixedMarket(shared, rows)
 
 
-def _late(mark: np.ndarray, schedule: Schedule) -> np.ndarray:
+def _late(mark: PerStep, schedule: Schedule) -> PerStep:
     """Steps whose sampling interval lies in the last half hour."""
     first = np.concatenate([[0], np.flatnonzero(mark[:-1]) + 1])
     begin = schedule.minutes[:-1][first[np.searchsorted(first, np.arange(mark.size), side="right") - 1]]

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterable
+from typing import TypeVar, cast
 
+import jax
 import numpy as np
 
 from gammawall.sim.book.positions import Positions, book_delta
-from gammawall.sim.book.rows import line_rows, strides, table_rows
+from gammawall.sim.book.rows import Rows, line_rows, strides, table_rows
 from gammawall.sim.book.table import SETTLE, HedgeTable, still_potential
 from gammawall.sim.engine.block import SteppedMarket
+from gammawall.sim.models import order_flow
 from gammawall.sim.models.hedging import HedgingPolicy
 from gammawall.sim.models.impact import Impact
+from gammawall.sim.models.order_flow import OrderFlow, flow_numbers, flow_strides
 from gammawall.sim.models.stochastic_level import StochasticLevel, level_rows
 from gammawall.sim.models.surface_motion import StickyStrike
-from gammawall.sim.models.zero_dte_flow import ZeroDteFlow, flow_strides
 from gammawall.sim.sampling.schedule import Schedule
+from gammawall.sim.step import halts
 from gammawall.sim.step.halts import halt_numbers
 from gammawall.sim.step.stepped import SteppedBook, add_edges, settle_edges
 from gammawall.sim.types import Market
+from gammawall.surfaces.arrays import Array
+from gammawall.surfaces.errors import InputError
 
 __all__ = ["MOST_LINES", "stepped_market", "still_rows", "sums_lines"]
 
 MOST_LINES = 48
 """Up to so many lines a book is summed contract by contract in every step: as fast as a table, and exact."""
+
+Tree = TypeVar("Tree")
 
 
 def stepped_market(
@@ -34,46 +42,39 @@ def stepped_market(
     groups: tuple[HedgingPolicy, ...],
     impact: Impact,
     market: Market,
-    flow: ZeroDteFlow | None,
+    flow: OrderFlow | None,
     level: StochasticLevel | None,
 ) -> SteppedMarket:
     """Everything a step needs, apart what is the same in all of them and what is not."""
     low, high = float(table.nodes[0]), float(table.nodes[-1])
     strikes, edges = settle_edges(positions, schedule.steps)
     settles, stride = table.kind == SETTLE, strides(positions, low, high)
-    same, each = {}, {}
-    if flow is not None:
-        same, each = flow.constants(market), flow.rows(schedule)
-        strikes, edges = add_edges(strikes, edges, same["log_strikes"], each["closes"])
-        settles, stride = settles | each["closes"], np.minimum(stride, flow_strides(each["spread"]))
+    orders = None if flow is None else flow_numbers(flow, schedule, market.spot)
+    if orders is not None:
+        closes, spread = np.asarray(orders.closes), np.asarray(orders.spread)
+        strikes, edges = add_edges(strikes, edges, np.asarray(orders.log_strikes), closes)
+        settles, stride = settles | closes, np.minimum(stride, flow_strides(spread))
     if level is not None:
         stride = stride * float(np.exp(level.levels(schedule).min()))
-    halts = halt_numbers(schedule, market.spot) if market.halts else {}
-    rows = _book_rows(table, positions, schedule, level)
-    policies = [
-        _split({"fraction": np.float64(g.fraction), **g.numbers(schedule, market.spot)}) for g in groups
-    ]
-    force = _split(impact.numbers(schedule, market.spot))
-    moving = level.numbers(schedule) if level is not None else {}
-    constant, varying = (
-        SteppedBook(
-            rows=rows[k],
-            settles=(None, settles)[k],
-            stride=(None, stride)[k],
-            strikes=(strikes, None)[k],
-            edges=(None, edges)[k],
-            low=(np.float64(low), None)[k],
-            high=(np.float64(high), None)[k],
-            groups=[p[k] for p in policies],
-            impact=force[k],
-            slope=(np.float64(impact.log_per_usd * market.spot), None)[k],
-            flow=({**same, **dict.fromkeys(each)}, {**dict.fromkeys(same), **each})[k],
-            level=(dict.fromkeys(moving), moving)[k],
-            halts=_part(halts, ("levels", "minutes"), keep=k == 0),
-        )
-        for k in (0, 1)
+    book = SteppedBook(
+        rows=_book_rows(table, positions, schedule, level),
+        settles=settles,
+        stride=stride,
+        strikes=strikes,
+        edges=edges,
+        low=np.asarray(low),
+        high=np.asarray(high),
+        groups=tuple(
+            {"fraction": np.asarray(g.fraction, float), **_numbers(g, schedule, market.spot)} for g in groups
+        ),
+        impact=_numbers(impact, schedule, market.spot),
+        slope=np.asarray(impact.log_per_usd * market.spot),
+        flow=orders and _by_step(orders, order_flow.PER_STEP),
+        level=level and _by_step(level.numbers(schedule)),
+        halts=_by_step(halt_numbers(schedule, market.spot), halts.PER_STEP) if market.halts else None,
     )
-    return SteppedMarket(constant, varying, table.start_delta, table.start_feedback)
+    same, each = _apart(_by_step(book, ("settles", "stride", "edges")))
+    return SteppedMarket(same, each, table.start_delta, table.start_feedback)
 
 
 def sums_lines(positions: Positions) -> bool:
@@ -90,47 +91,68 @@ def still_rows(table: HedgeTable, positions: Positions, schedule: Schedule) -> n
 
 def _book_rows(
     table: HedgeTable, positions: Positions, schedule: Schedule, level: StochasticLevel | None
-) -> tuple[Any, Any]:
-    """The book as rows: what is the same in every step, and what is not."""
+) -> Rows:
+    """The book as rows, marked."""
     if level is None and sums_lines(positions):
         lines = line_rows(positions)
-        rows = {name: _pairs(getattr(lines, name)) for name in ("spread", "shift", "factor")}
-        return _apart(lines, rows | {"settles": lines.settles})
+        return _by_step(_in_pairs(lines, ("spread", "shift", "factor")), ("settles",))
     start = book_delta(positions, table.nodes, np.array([0]), settling=False)
-    base = table_rows(table, start, positions)
-    rows: dict[str, Any] = {name: getattr(base, name) for name in ("strikes", "below", "jump")}
-    rows["still"] = still_rows(table, positions, schedule)
+    base = dataclasses.replace(
+        table_rows(table, start, positions), still=still_rows(table, positions, schedule)
+    )
+    settling = ("strikes", "below", "jump", "still")
     if level is None:
-        rows |= {name: _pairs(getattr(base, name)) for name in ("delta", "slope")}
-        return _apart(base, rows)
+        return _by_step(_in_pairs(base, ("delta", "slope")), settling)
     whole = level_rows(base, positions, schedule, level)
-    rows |= {name: _pairs(getattr(whole.base, name)) for name in ("delta", "slope")}
-    constant, varying = _apart(whole.base, rows)
-    return (
-        dataclasses.replace(whole, base=constant),
-        dataclasses.replace(whole, base=varying, levels=None, weights=None),
-    )
+    return dataclasses.replace(whole, base=_by_step(_in_pairs(whole.base, ("delta", "slope")), settling))
 
 
-def _apart(whole: Any, rows: dict[str, Any]) -> tuple[Any, Any]:
-    """A dataclass of arrays with None for its per-step entries, and with None for all others."""
-    names = [f.name for f in dataclasses.fields(whole)]
-    return (
-        dataclasses.replace(whole, **{n: None for n in names if n in rows}),
-        dataclasses.replace(whole, **{n: rows.get(n) for n in names}),
-    )
+# --- what is the same in every step, and what is not -------------------------------------------------------
 
 
-def _split(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The numbers that are not one row per step, and those that are; None in place of the others."""
-    scalars = [name for name, value in numbers.items() if np.ndim(value) == 0]
-    return _part(numbers, scalars, keep=True), _part(numbers, scalars, keep=False)
+@dataclasses.dataclass(frozen=True)
+class _EachStep:
+    """Marks an array with one row per step; no tree itself, so that JAX takes it for a leaf."""
+
+    rows: Array
 
 
-def _part(numbers: dict[str, Any], names: Any, *, keep: bool) -> dict[str, Any]:
-    return {name: value if (name in names) == keep else None for name, value in numbers.items()}
+def _apart(tree: Tree) -> tuple[Tree, Tree]:
+    """A tree with None for the marked arrays, and one with nothing else."""
+    leaves, shape = jax.tree_util.tree_flatten(tree)
+    marked = [isinstance(leaf, _EachStep) for leaf in leaves]
+    same = [None if m else leaf for leaf, m in zip(leaves, marked, strict=True)]
+    each = [leaf.rows if m else None for leaf, m in zip(leaves, marked, strict=True)]
+    return shape.unflatten(same), shape.unflatten(each)
 
 
-def _pairs(values: np.ndarray) -> np.ndarray:
-    """[N + 1, ...] as [N, 2, ...]: what a step begins with and what it ends with."""
-    return np.stack([values[:-1], values[1:]], axis=1)
+def _by_step(tree: Tree, names: Iterable[str] | None = None) -> Tree:
+    """A dataclass whose fields of these names, all of them by default, are marked; None stays None."""
+    names = [f.name for f in dataclasses.fields(tree)] if names is None else names  # pyright: ignore
+    marked = {name: jax.tree_util.tree_map(_EachStep, getattr(tree, name)) for name in names}
+    return dataclasses.replace(tree, **marked)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def _in_pairs(tree: Tree, names: Iterable[str]) -> Tree:
+    """Fields [N + 1, ...] as [N, 2, ...], marked: what a step begins with and what it ends with."""
+    values = {name: getattr(tree, name) for name in names}
+    pairs = {name: np.stack([a[:-1], a[1:]], axis=1) for name, a in values.items()}
+    return _by_step(dataclasses.replace(tree, **pairs), names)  # pyright: ignore
+
+
+def _numbers(owner: HedgingPolicy | Impact, schedule: Schedule, spot: float) -> dict[str, Array]:
+    """What a policy or an impact computes with, marked where it has one row per step.
+
+    Raises:
+        InputError: an array has another number of rows.
+    """
+    found: dict[str, Array] = {}
+    for name, value in owner.numbers(schedule, spot).items():
+        array = np.asarray(value)
+        if array.ndim and array.shape[0] != schedule.steps:
+            raise InputError(
+                f"numbers of {type(owner).__name__} must be scalars or arrays with one row per step, "
+                f"{schedule.steps} here; got {name!r} of shape {array.shape}"
+            )
+        found[name] = cast(Array, _EachStep(array)) if array.ndim else array
+    return found

@@ -8,7 +8,6 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
-from gammawall.sim.book.rows import LineRows
 from gammawall.sim.book.table_error import table_error
 from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.loop import RunSums
@@ -16,8 +15,7 @@ from gammawall.sim.engine.prepare import Run
 from gammawall.sim.measure.close_law import CloseLaw, close_law
 from gammawall.sim.measure.control_variates import known_baseline
 from gammawall.sim.measure.metrics import METRICS, Metric, Scales, estimate
-from gammawall.sim.models.dynamics import GBM, Dynamics
-from gammawall.sim.step.stepped import SteppedBook
+from gammawall.sim.models.dynamics import Dynamics, NormalDynamics
 from gammawall.sim.types import Market, Measure
 from gammawall.surfaces.display import Display
 from gammawall.surfaces.units import USD_BN
@@ -150,13 +148,13 @@ def collect(found: RunSums, run: Run, case: Experiment, timing: dict[str, float]
 def exact_law(run: Run, dynamics: Dynamics) -> CloseLaw | None:
     """The exact law of the close, where there is one: static map, normal X_T, nothing settled before."""
     early = bool((run.positions.settlements < run.schedule.steps).any())
-    if not isinstance(dynamics, GBM) or dynamics.catalysts or run.plan.stepper is not None:
+    if run.kind != "static" or early or not run.table.close_increasing:
         return None
-    if early or not run.table.close_increasing:
+    if not isinstance(dynamics, NormalDynamics):
         return None
-    years, c = float(run.schedule.variance.sum()), float(run.table.impact)
-    spread, drift = dynamics.vol * np.sqrt(years), dynamics.log_drift * years
-    return close_law(run.positions, run.schedule, c, run.positions.log_spot, spread, drift)
+    moves, c = dynamics.normal_moves(run.schedule), float(run.table.impact)
+    log_spot = run.positions.log_spot
+    return close_law(run.positions, run.schedule, c, log_spot, moves.close_std, moves.close_mean)
 
 
 def scales_of(run: Run, market: Market) -> Scales:
@@ -188,9 +186,7 @@ def _status(found: RunSums, run: Run, case: Experiment) -> dict[str, float]:
 
 def _share_beyond(run: Run, units: float) -> float:
     """Share of the order flow that lay beyond its strikes."""
-    rows = run.given.market.rows
-    volume = float(np.sum(rows.flow["volume"])) if isinstance(rows, SteppedBook) and rows.flow else 0.0
-    return units / volume if volume else 0.0
+    return units / run.flow_units if run.flow_units else 0.0
 
 
 def _per_interval(squares: np.ndarray, years: np.ndarray) -> np.ndarray:
@@ -200,7 +196,6 @@ def _per_interval(squares: np.ndarray, years: np.ndarray) -> np.ndarray:
 
 def _table_error(run: Run, market: Market) -> float:
     """Zero where no table was used."""
-    rows = run.given.market.rows
-    if isinstance(rows, SteppedBook) and isinstance(rows.rows, LineRows):
+    if not run.tabulated:
         return 0.0
     return table_error(run.table, run.positions, run.schedule, market.spot)

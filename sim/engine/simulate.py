@@ -16,9 +16,9 @@ from gammawall.sim.engine.result import SimResult, collect
 from gammawall.sim.models.dynamics import Dynamics
 from gammawall.sim.models.hedging import HedgingPolicy
 from gammawall.sim.models.impact import Impact
+from gammawall.sim.models.order_flow import OrderFlow
 from gammawall.sim.models.stochastic_level import StochasticLevel
 from gammawall.sim.models.surface_motion import Motion
-from gammawall.sim.models.zero_dte_flow import ZeroDteFlow
 from gammawall.sim.types import Instant, Market, Measure, SimConfig
 from gammawall.surfaces.clock import new_york
 from gammawall.surfaces.dealers.book import Book
@@ -46,7 +46,7 @@ def simulate(
     dynamics: Dynamics,
     hedging: HedgingPolicy | Sequence[HedgingPolicy] | None = None,
     impact: Impact | Callable,
-    flow: ZeroDteFlow | None = None,
+    flow: OrderFlow | None = None,
     motion: Motion | StochasticLevel | None = None,
     config: SimConfig | None = None,
     seed: int = 0,
@@ -65,7 +65,7 @@ def simulate(
     dynamics: Dynamics | None = None,
     hedging: HedgingPolicy | Sequence[HedgingPolicy] | None = None,
     impact: Impact | Callable | None = None,
-    flow: ZeroDteFlow | None = None,
+    flow: OrderFlow | None = None,
     motion: Motion | StochasticLevel | None = None,
     config: SimConfig | None = None,
     seed: int = 0,

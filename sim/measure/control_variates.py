@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from gammawall.sim.measure.statistics import Probe
-from gammawall.sim.models.dynamics import GBM, Dynamics
+from gammawall.sim.models.dynamics import Dynamics, NormalDynamics, NormalMoves
 from gammawall.sim.sampling.schedule import Schedule
 
 __all__ = ["adjust", "known_baseline"]
@@ -29,7 +29,7 @@ def known_baseline(
     """Expectations of the baseline's statistics, as far as they are known.
 
     Args:
-        dynamics: the fundamental price; by its `exact`, and of geometric Brownian motion everything that
+        dynamics: the fundamental price; by its `exact`, and where its moves are normal everything that
             depends on the price at one step, or on two returns.
         schedule: the time grid.
         probe: levels.
@@ -43,16 +43,16 @@ def known_baseline(
     known = {name: exact[name] for name in ("log_return", "log_return_squared") if name in exact}
     if "price" in exact:
         known["close_move"] = exact["price"] - spot
-    if isinstance(dynamics, GBM):
-        known |= _normal(dynamics, schedule, probe, spot, mark, late)
+    if isinstance(dynamics, NormalDynamics):
+        known |= _normal(dynamics.normal_moves(schedule), probe, spot, mark, late)
     return known
 
 
-def _normal(dynamics: GBM, schedule: Schedule, probe: Probe, spot: float, mark, late) -> dict[str, float]:
+def _normal(
+    moves: NormalMoves, probe: Probe, spot: float, mark: np.ndarray, late: np.ndarray
+) -> dict[str, float]:
     """Of independent normal increments."""
-    rows = dynamics.drive(schedule, spot)
-    mean = np.cumsum(rows["drift"] + rows.get("catalyst_mean", 0.0))
-    variance = np.cumsum(rows["spread"] ** 2 + rows.get("catalyst_std", 0.0) ** 2)
+    mean, variance = np.cumsum(moves.mean), np.cumsum(moves.variance)
     spread = np.sqrt(variance)
 
     def below(level: float) -> np.ndarray:

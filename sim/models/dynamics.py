@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax import Array
 
+from gammawall.sim.models.protocols import Paths, PerStep, Row, Rows, State
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import Instant, check_number
+from gammawall.surfaces.arrays import Array, Shape
 from gammawall.surfaces.clock import new_york
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["GBM", "Bachelier", "Catalyst", "Dynamics"]
+__all__ = ["GBM", "Bachelier", "Catalyst", "Dynamics", "NormalDynamics", "NormalMoves"]
 
-Rows = dict[str, np.ndarray]
-Row = Mapping[str, Array]
+Shocks = Annotated[Array, Shape("factors paths")]
+"""standard normals of one step"""
 
 _LOG_ODDS = float(np.log(2e15))
 """The two sides of `log_range` leave out 1e-15 of the paths together."""
 
 
+class NormalMoves(NamedTuple):
+    """Moves of X that are normal and independent, step by step, and what they add up to at the close."""
+
+    mean: PerStep
+    variance: PerStep
+    close_mean: float
+    close_std: float
+
+    @classmethod
+    def of(cls, mean: PerStep, std: PerStep) -> NormalMoves:
+        """From the mean and the standard deviation of every step's move, [N] each."""
+        variance = std * std
+        return cls(mean, variance, float(mean.sum()), float(np.sqrt(variance.sum())))
+
+
 class Dynamics(Protocol):
-    """The fundamental log price X, drawn step by step, and what is known about it beforehand."""
+    """The fundamental log price X, drawn step by step, and what is known about it beforehand.
+
+    Its compiled form is kept for later runs: `open` and `step` are best static, and read their numbers from
+    the rows, never from an object that may change.
+    """
 
     @property
     def factors(self) -> int:
@@ -34,17 +54,28 @@ class Dynamics(Protocol):
         ...
 
     def drive(self, schedule: Schedule, spot: float) -> Rows:
-        """Every number the steps need, as arrays [N, ...]; their shapes do not depend on the numbers."""
+        """Every number the steps need, by names of the model's own.
+
+        Args:
+            schedule: the time grid; `schedule.variance` holds the years of variance time of each step, [N].
+            spot: at the start, index points.
+
+        Returns:
+            Arrays [N, ...]; their shapes do not depend on the numbers.
+        """
         ...
 
-    @staticmethod
-    def open(rows: Row, paths: int) -> Any:
-        """State at the start."""
+    def open(self, rows: Row, paths: int) -> State:
+        """What a path carries at the start: None, an array [P], or a tuple or dictionary of such.
+
+        Args:
+            rows: those of `drive`.
+            paths: P.
+        """
         ...
 
-    @staticmethod
-    def step(state: Any, row: Row, z: Array) -> tuple[Any, Array]:
-        """State after a step and the increment of X, [P].
+    def step(self, state: State, row: Row, z: Shocks) -> tuple[State, Paths]:
+        """What a path carries after a step, and the move of X in it, [P].
 
         Args:
             state: before the step.
@@ -54,10 +85,11 @@ class Dynamics(Protocol):
         ...
 
     def log_range(self, schedule: Schedule, spot: float) -> tuple[float, float]:
-        """Bounds of X − X_0 that all but 1e-15 of the paths keep to at every step."""
+        """Bounds of X − X_0 that all but 1e-15 of the paths keep to at every step: a negative and a positive
+        number. They are the reach of the table of prices; a price beyond them is capped there."""
         ...
 
-    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+    def bridge_std(self, schedule: Schedule) -> PerStep:
         """Standard deviation of what diffusion adds to X in each step, [N], jumps left out.
 
         Where a wall settles, the step is refined between its two ends by a Brownian bridge of this width:
@@ -68,11 +100,24 @@ class Dynamics(Protocol):
         ...
 
     def exact(self, schedule: Schedule, spot: float) -> dict[str, float]:
-        """Expectations over the run in closed form.
+        """Expectations over the run in closed form; an empty dictionary where none is known.
 
-        Those known of: log_return, log_return_squared, price (at the close), quadratic_variation (of X, jumps
-        included).
+        Those known of: log_return, log_return_squared, price (at the close, index points) and
+        quadratic_variation (of X, jumps included).
         """
+        ...
+
+
+@runtime_checkable
+class NormalDynamics(Dynamics, Protocol):
+    """A model whose moves are normal and independent of all that went before: one member more.
+
+    With it the close has an exact law under continuous hedging (`SimResult.law`), and `SimConfig.control`
+    knows what every return should have been.
+    """
+
+    def normal_moves(self, schedule: Schedule) -> NormalMoves:
+        """Mean and variance of the moves of X, scheduled jumps included."""
         ...
 
 
@@ -135,19 +180,32 @@ class GBM:
         }
 
     @staticmethod
-    def open(rows: Row, paths: int) -> tuple[()]:
-        return ()
+    def open(rows: Row, paths: int) -> None:
+        return None
 
     @staticmethod
-    def step(state: tuple[()], row: Row, z: Array) -> tuple[tuple[()], Array]:
+    def step(state: None, row: Row, z: Shocks) -> tuple[None, Paths]:
         return state, with_catalyst(row["drift"] + row["spread"] * z[0], row, z)
 
     def log_range(self, schedule: Schedule, spot: float) -> tuple[float, float]:
         total = self.vol**2 * schedule.variance.sum()
         return log_bounds(schedule, growth(self.drift), self.catalysts, lambda u: 0.5 * total * (u * u - u))
 
-    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+    def bridge_std(self, schedule: Schedule) -> PerStep:
         return self.vol * np.sqrt(schedule.variance)
+
+    def normal_moves(self, schedule: Schedule) -> NormalMoves:
+        rows, years = self.drive(schedule, 1.0), float(schedule.variance.sum())
+        mean, variance = self.log_drift * years, self.vol**2 * years
+        if not self.catalysts:
+            return NormalMoves(rows["drift"], rows["spread"] ** 2, mean, self.vol * np.sqrt(years))
+        jump, spread = rows["catalyst_mean"], rows["catalyst_std"]
+        return NormalMoves(
+            mean=rows["drift"] + jump,
+            variance=rows["spread"] ** 2 + spread**2,
+            close_mean=mean + float(jump.sum()),
+            close_std=float(np.sqrt(variance + (spread**2).sum())),
+        )
 
     def exact(self, schedule: Schedule, spot: float) -> dict[str, float]:
         years = schedule.variance.sum()
@@ -192,11 +250,11 @@ class Bachelier:
         }
 
     @staticmethod
-    def open(rows: Row, paths: int) -> tuple[Array, Array]:
+    def open(rows: Row, paths: int) -> tuple[Paths, Paths]:
         return jnp.ones(paths), jnp.zeros(paths)
 
     @staticmethod
-    def step(state: tuple[Array, Array], row: Row, z: Array) -> tuple[tuple[Array, Array], Array]:
+    def step(state: tuple[Paths, Paths], row: Row, z: Shocks) -> tuple[tuple[Paths, Paths], Paths]:
         level, log_level = state
         level = level + (row["drift"] + row["spread"] * z[0])
         after = jnp.log(level)
@@ -209,7 +267,7 @@ class Bachelier:
         low, high = log_bounds(schedule, 0.0, self.catalysts, np.zeros_like)
         return low + np.log1p(min(trend, 0.0) - reach), high + np.log1p(max(trend, 0.0) + reach)
 
-    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+    def bridge_std(self, schedule: Schedule) -> PerStep:
         # Of the log price near the start; away from it by S₀/S, some per cent at most in a session.
         return self.vol * np.sqrt(schedule.variance)
 
@@ -248,7 +306,7 @@ def growth(drift: float | str) -> float:
     return 0.0 if isinstance(drift, str) else drift
 
 
-def catalyst_rows(catalysts: tuple[Catalyst, ...], schedule: Schedule) -> Rows:
+def catalyst_rows(catalysts: tuple[Catalyst, ...], schedule: Schedule) -> dict[str, np.ndarray]:
     """Mean and standard deviation of the scheduled log jumps of each step; nothing where there are none.
 
     Raises:
@@ -271,7 +329,7 @@ def catalyst_rows(catalysts: tuple[Catalyst, ...], schedule: Schedule) -> Rows:
     return {"catalyst_mean": mean, "catalyst_std": np.sqrt(variance)}
 
 
-def with_catalyst(move: Array, row: Row, z: Array) -> Array:
+def with_catalyst(move: Paths, row: Row, z: Shocks) -> Paths:
     """Add the step's scheduled jump, which takes the last normal."""
     if "catalyst_mean" not in row:
         return move

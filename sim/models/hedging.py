@@ -1,25 +1,22 @@
 """Who hedges, when and how far: policies, each a rule for the trade that a group of dealers makes in a step.
 
-A policy has a `fraction` (the share of the book it hedges), says whether its trade depends on the price after
-all trades of the step (`self_consistent`), and gives
-
-    numbers(schedule, spot) → arrays it needs, scalars or one row per step; its fraction is added to them
-    trade(numbers, hedge, view, x) → trade of the group at log price x, index units, [P]
-
-A user's own class with these members is passed straight to `simulate`.
+A user's own class with the members of `HedgingPolicy` is passed straight to `simulate`; one that remembers
+something from step to step has those of `StatefulPolicy` as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol, cast
+from typing import ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.models.protocols import Numbers, NumbersOfRun, Paths, State, check_protocol
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import check_number
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import ONE_BP, USD_BN
 
@@ -31,55 +28,115 @@ __all__ = [
     "HedgingPolicy",
     "NoHedging",
     "Option",
+    "StatefulPolicy",
     "View",
     "Zakamouline",
     "hedging_groups",
 ]
 
 
-Numbers = dict[str, Any]
-
-
 class Option(NamedTuple):
     """Contracts of one expiry and vol, at this instant."""
 
-    delta: Callable[[Any, Any], Any]
+    delta: Callable[[Paths, Paths], Paths]
     """D as a function of log price and a factor on the hedger's vol, both [P]"""
-    vol: Any
+    vol: Array
     """the hedger's, annual decimal"""
-    years: Any
+    years: Array
     """variance time left, a trillionth of a year at least"""
-    discount: Any
+    discount: Array
+    """of one USD paid at the expiry"""
 
 
 class View(NamedTuple):
-    """What a policy sees in one step; prices in log, deltas of the whole book in index units, [P]."""
+    """What a policy sees in one step; prices in log, deltas of the whole book in index units, [P].
 
-    delta: Callable[[Any], Any]
+    Example:
+        >>> from gammawall import sim
+        >>> sim.View._fields
+        ('delta', 'delta_before', 'known_delta', 'gamma', 'price', 'option', 'state')
+    """
+
+    delta: Callable[[Paths], Paths]
     """D at this instant as a function of log price, contracts settling now included"""
-    delta_before: Callable[[Any], Any]
+    delta_before: Callable[[Paths], Paths]
     """the same at the instant before"""
-    known_delta: Any
+    known_delta: Paths
     """D at the last price and instant"""
-    gamma: Any
+    gamma: Paths
     """dD/dS before anyone trades, index units per point"""
-    price: Any
+    price: Paths
     """log price before anyone trades"""
     option: Option | None = None
-    """where the book is one option, or several of one expiry and vol"""
+    """the whole book, where it is one option or several strikes of one expiry and vol under a fixed surface;
+    None for any other"""
+    state: State = None
+    """what the group carries, as `StatefulPolicy` left it in the last step; None for other policies"""
 
 
 class HedgingPolicy(Protocol):
-    """A rule for the trade of one group of dealers; see the module's head."""
+    """A rule for the trade of one group of dealers, who start the run with their share of the book hedged.
+
+    Its compiled form is kept for later runs: methods read their numbers from `numbers`, never from an object
+    that may change.
+    """
 
     @property
-    def fraction(self) -> float: ...
+    def fraction(self) -> float:
+        """Share of the book that the group hedges, in [0, 1]; those of all groups add up to at most 1."""
+        ...
 
     self_consistent: ClassVar[bool]
+    """Whether the trade depends on the price that it makes, x of `trade`, which is then solved for."""
 
-    def numbers(self, schedule: Schedule, spot: float) -> Numbers: ...
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
+        """What `trade` computes with, by names of the policy's own; its `fraction` is added to them.
 
-    def trade(self, numbers: Numbers, hedge: Any, view: View, x: Any) -> Any: ...
+        Args:
+            schedule: the time grid.
+            spot: at the start, index points.
+
+        Returns:
+            Scalars, and arrays with one row per step [N, ...].
+        """
+        ...
+
+    def trade(self, numbers: Numbers, hedge: Paths, view: View, x: Paths) -> Paths:
+        """What the group trades in a step, index units bought, [P].
+
+        Args:
+            numbers: scalars, and the step's row of the arrays.
+            hedge: index units held before the trade, [P].
+            view: what is known in the step.
+            x: log price after the trades of all groups, [P]; for a self-consistent policy alone, continuous
+                in it.
+        """
+        ...
+
+
+@runtime_checkable
+class StatefulPolicy(HedgingPolicy, Protocol):
+    """A policy that carries something from step to step; both members or neither."""
+
+    def open(self, numbers: Numbers, paths: int) -> State:
+        """What the group carries at the start: an array [P], or a tuple or dictionary of such.
+
+        Args:
+            numbers: those of the first step.
+            paths: P.
+        """
+        ...
+
+    def after(self, numbers: Numbers, view: View, x: Paths, trade: Paths) -> State:
+        """What it carries on; `view.state` is what it carried in the step. Not asked where trading is halted.
+
+        Args:
+            numbers: those of the step.
+            view: as `trade` saw it.
+            x: log price after the trades of all groups, [P].
+            trade: what the group traded, index units, its share in the hedges of new orders included, [P].
+        """
+        ...
 
 
 def _check_fraction(fraction: float) -> None:
@@ -100,11 +157,11 @@ class Clearing:
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
 
-    def numbers(self, schedule: Schedule, spot: float) -> Numbers:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         return {}
 
     @staticmethod
-    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Paths, view: View, x: Paths) -> Paths:
         return -(numbers["fraction"] * view.delta(x) + hedge)
 
 
@@ -115,11 +172,11 @@ class NoHedging:
     fraction: float = field(default=0.0, init=False)
     self_consistent: ClassVar[bool] = False
 
-    def numbers(self, schedule: Schedule, spot: float) -> Numbers:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         return {}
 
     @staticmethod
-    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Paths, view: View, x: Paths) -> Paths:
         return jnp.zeros_like(x)
 
 
@@ -147,14 +204,14 @@ class Clock:
         if self.lag not in (0, 1):
             raise InputError(f"lag must be 0 or 1 step; got {self.lag!r}")
 
-    def numbers(self, schedule: Schedule, spot: float) -> Numbers:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         return {
             "tick": schedule.marks(self.minutes),
             "late": np.float64(self.lag),
         }
 
     @staticmethod
-    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Paths, view: View, x: Paths) -> Paths:
         seen = jnp.where(numbers["late"] > 0.0, view.known_delta, view.delta(view.price))
         return jnp.where(numbers["tick"], -(numbers["fraction"] * seen + hedge), 0.0)
 
@@ -197,7 +254,7 @@ class Band:
             for name in ("cost_bp", "aversion_per_usd_bn"):
                 check_number(name, getattr(self, name), getattr(self, name) > 0.0, "positive")
 
-    def numbers(self, schedule: Schedule, spot: float) -> Numbers:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         cost, aversion = self.cost_bp or 0.0, (self.aversion_per_usd_bn or 1.0) / USD_BN
         return {
             "width": np.float64((self.width_usd_bn or 0.0) * USD_BN / spot),
@@ -205,7 +262,7 @@ class Band:
         }
 
     @staticmethod
-    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Paths, view: View, x: Paths) -> Paths:
         gamma = numbers["fraction"] * view.gamma
         optimal = jnp.cbrt(numbers["cost_over_aversion"] * jnp.exp(view.price) * gamma * gamma)
         gap = numbers["fraction"] * view.delta(x) + hedge
@@ -236,22 +293,25 @@ class Zakamouline:
     aversion_per_usd_bn: float
     fraction: float = 1.0
     self_consistent: ClassVar[bool] = True
-    one_option: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
         for name in ("cost_bp", "aversion_per_usd_bn"):
             check_number(name, getattr(self, name), getattr(self, name) > 0.0, "positive")
 
-    def numbers(self, schedule: Schedule, spot: float) -> Numbers:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         return {
             "cost": np.float64(self.cost_bp * ONE_BP),
             "aversion": np.float64(self.aversion_per_usd_bn / USD_BN),
         }
 
     @staticmethod
-    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
-        assert view.option is not None
+    def trade(numbers: Numbers, hedge: Paths, view: View, x: Paths) -> Paths:
+        if view.option is None:
+            raise InputError(
+                "Zakamouline's band is made for options of one expiry and one vol, few strikes, under a "
+                "fixed surface and without order flow: choose Band for this book"
+            )
         _, vol, years, discount = view.option
         cost, aversion, fraction = numbers["cost"], numbers["aversion"], numbers["fraction"]
         spot, gamma = jnp.exp(view.price), fraction * view.gamma
@@ -282,11 +342,11 @@ class CharmOnly:
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
 
-    def numbers(self, schedule: Schedule, spot: float) -> Numbers:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         return {}
 
     @staticmethod
-    def trade(numbers: Numbers, hedge: Any, view: View, x: Any) -> Any:
+    def trade(numbers: Numbers, hedge: Paths, view: View, x: Paths) -> Paths:
         return -numbers["fraction"] * (view.delta(x) - view.delta_before(x))
 
 
@@ -294,17 +354,16 @@ def hedging_groups(hedging: HedgingPolicy | Sequence[HedgingPolicy] | None) -> t
     """The groups of dealers of a run: one policy, several whose fractions add up to at most 1, or Clearing().
 
     Raises:
-        InputError: the fractions exceed the book.
+        InputError: the fractions exceed the book, or a policy lacks a member.
     """
     if hedging is None:
         return (Clearing(),)
     several = isinstance(hedging, Sequence) and not isinstance(hedging, str)
-    groups: tuple[HedgingPolicy, ...] = tuple(cast(Any, hedging)) if several else (cast(Any, hedging),)
+    groups = tuple(cast(Sequence[HedgingPolicy], hedging)) if several else (cast(HedgingPolicy, hedging),)
     for group in groups:
-        if not hasattr(group, "trade"):
-            raise InputError(
-                f"hedging must be a policy such as Clearing() or Clock(10), or several; got {group!r}"
-            )
+        stateful = any(hasattr(group, name) for name in ("open", "after"))
+        known = "a policy such as Clearing() or Clock(10), or several"
+        check_protocol(group, StatefulPolicy if stateful else HedgingPolicy, "hedging", known)
     total = sum(g.fraction for g in groups)
     if not groups or total > 1.0 + 1e-12:
         raise InputError(

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from gammawall.sim.models.dynamics import (
     Catalyst,
-    Row,
-    Rows,
+    Shocks,
     catalyst_rows,
     growth,
     known_moments,
@@ -20,8 +18,10 @@ from gammawall.sim.models.dynamics import (
     require_common,
     with_catalyst,
 )
+from gammawall.sim.models.protocols import Paths, PerStep, Row, Rows
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import check_number
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.pricing.normal import norm_cdf
 
@@ -105,11 +105,11 @@ class Heston:
         }
 
     @staticmethod
-    def open(rows: Row, paths: int) -> Array:
+    def open(rows: Row, paths: int) -> Paths:
         return jnp.full(paths, rows["start_variance"][0])
 
     @staticmethod
-    def step(state: Array, row: Row, z: Array) -> tuple[Array, Array]:
+    def step(state: Paths, row: Row, z: Shocks) -> tuple[Paths, Paths]:
         v, tilt = state, row["tilt"]
         mean = row["pull"] + row["decay"] * v
         some = jnp.where(mean > 0.0, mean, 1.0)
@@ -133,7 +133,7 @@ class Heston:
             lambda u: self._cumulant(u, float(schedule.variance.sum())),
         )
 
-    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+    def bridge_std(self, schedule: Schedule) -> PerStep:
         """Root of the step's expected variance, ∫ E[v] dt = ∫ θ + (v₀ − θ) e^{−κt} dt."""
         h, kappa = schedule.variance, self.mean_reversion
         begin = np.cumsum(h) - h
@@ -178,7 +178,7 @@ def _choose(first: Array, a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[A
     return tuple(jnp.where(first, x, y) for x, y in zip(a, b, strict=True))
 
 
-def _squared_normal(mean: Array, psi: Array, z: Array, tilt: Array) -> tuple[Array, Array, Array]:
+def _squared_normal(mean: Paths, psi: Paths, z: Paths, tilt: Array) -> tuple[Paths, Paths, Paths]:
     """v' = a (b + Z)²: v', v' − mean and ln E[e^{tilt (v' − mean)}], without cancellation for small ψ."""
     inverse = 2.0 / jnp.clip(psi, _PSI_LEAST, _SWITCH)
     b2 = inverse - 1.0 + jnp.sqrt(inverse) * jnp.sqrt(inverse - 1.0)
@@ -188,7 +188,7 @@ def _squared_normal(mean: Array, psi: Array, z: Array, tilt: Array) -> tuple[Arr
     return a * (b + z) ** 2, a * (2.0 * b * z + z * z - 1.0), log_factor
 
 
-def _exponential(mean: Array, psi: Array, z: Array, tilt: Array) -> tuple[Array, Array, Array]:
+def _exponential(mean: Paths, psi: Paths, z: Paths, tilt: Array) -> tuple[Paths, Paths, Paths]:
     """v' = 0 with probability p, else exponential with rate β; the same three."""
     psi = jnp.clip(psi, _SWITCH, _PSI_MOST)
     some = 2.0 / (psi + 1.0)

@@ -1,26 +1,27 @@
 """What trading does to the price.
 
-An impact gives, per run and per step,
-
-    numbers(schedule, spot) → arrays it needs, scalars or one row per step
-    open(numbers, paths) → state carried by every path
-    relax(numbers, state) → (state, log move between two trades)
-    move(numbers, trade) → log move of trading `trade` index units in this step; odd and increasing
-    after(numbers, state, trade) → state after the trade
-
-and `log_per_usd`, the slope by which the feedback g is reported. Notional is trade × S_ref, S_ref the initial
-spot (model.md, section 1). A plain function of (USD bn traded, minutes) also serves: see `FunctionImpact`.
+Notional is trade × S_ref, S_ref the initial spot (model.md, section 1). A user's own class with the
+members of `Impact` is passed straight to `simulate`; so is a plain function of (USD bn traded, minutes), see
+`FunctionImpact`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.models.protocols import (
+    Numbers,
+    NumbersOfRun,
+    Paths,
+    PerStep,
+    State,
+    check_protocol,
+)
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import check_number
 from gammawall.surfaces.errors import InputError
@@ -28,28 +29,60 @@ from gammawall.surfaces.units import BP_PER_USD_BN, USD_BN
 
 __all__ = ["FunctionImpact", "Impact", "LinearImpact", "ObizhaevaWang", "PowerLaw", "as_impact"]
 
+LogMove: TypeAlias = Callable[[Any, Any], Any]
+"""Of (USD bn traded, trading minutes): called with arrays [P], and once with two plain numbers."""
+
 _LEAST_USD_BN_PER_MIN = 1e-9
 """Below one dollar a minute trades move the price in proportion: a power's slope at zero may be infinite."""
 
 
 class Impact(Protocol):
-    """See the module's head."""
+    """How the trades of all groups together move the log price.
+
+    Its compiled form is kept for later runs: methods read their numbers from `numbers`, never from an object
+    that may change.
+    """
 
     @property
-    def log_per_usd(self) -> float: ...
+    def log_per_usd(self) -> float:
+        """Log move per USD traded, by which the feedback g is reported; zero or positive."""
+        ...
 
-    def numbers(self, schedule: Schedule, spot: float) -> dict[str, Any]: ...
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
+        """What the other members compute with, by names of the impact's own.
 
-    def open(self, numbers: dict[str, Any], paths: int) -> Any: ...
+        Args:
+            schedule: the time grid.
+            spot: at the start, index points; `trade × spot` is the notional of a trade.
 
-    def relax(self, numbers: dict[str, Any], state: Any) -> tuple[Any, Any]: ...
+        Returns:
+            Scalars, and arrays with one row per step [N, ...].
+        """
+        ...
 
-    def move(self, numbers: dict[str, Any], trade: Any) -> Any: ...
+    def open(self, numbers: Numbers, paths: int) -> State:
+        """What every path carries at the start: None, an array [P], or a tuple or dictionary of such.
 
-    def after(self, numbers: dict[str, Any], state: Any, trade: Any) -> Any: ...
+        Args:
+            numbers: those of the first step.
+            paths: P.
+        """
+        ...
+
+    def relax(self, numbers: Numbers, state: State) -> tuple[State, Paths | float]:
+        """What becomes of it between the trades of the last step and of this one, and the log move, [P]."""
+        ...
+
+    def move(self, numbers: Numbers, trade: Paths) -> Paths:
+        """Log move of trading `trade` index units in this step, [P]; continuous, odd and increasing in it."""
+        ...
+
+    def after(self, numbers: Numbers, state: State, trade: Paths) -> State:
+        """What every path carries on after `trade` index units, [P]."""
+        ...
 
 
-def _trading_minutes(schedule: Schedule) -> np.ndarray:
+def _trading_minutes(schedule: Schedule) -> PerStep:
     """Of each step; a night takes none, and what is traded at its end is traded within one equal step."""
     minutes = np.diff(schedule.minutes)
     return np.where(minutes > 0.0, minutes, schedule.step_minutes[schedule.session])
@@ -59,15 +92,15 @@ class _Memoryless:
     """An impact whose state is nothing."""
 
     @staticmethod
-    def open(numbers: dict[str, Any], paths: int) -> Any:
-        return ()
+    def open(numbers: Numbers, paths: int) -> None:
+        return None
 
     @staticmethod
-    def relax(numbers: dict[str, Any], state: Any) -> tuple[Any, Any]:
+    def relax(numbers: Numbers, state: None) -> tuple[None, float]:
         return state, 0.0
 
     @staticmethod
-    def after(numbers: dict[str, Any], state: Any, trade: Any) -> Any:
+    def after(numbers: Numbers, state: None, trade: Paths) -> None:
         return state
 
 
@@ -88,11 +121,11 @@ class LinearImpact(_Memoryless):
     def log_per_usd(self) -> float:
         return self.bp_per_usd_bn * BP_PER_USD_BN
 
-    def numbers(self, schedule: Schedule, spot: float) -> dict[str, Any]:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         return {"slope": np.float64(self.log_per_usd * spot)}
 
     @staticmethod
-    def move(numbers: dict[str, Any], trade: Any) -> Any:
+    def move(numbers: Numbers, trade: Paths) -> Paths:
         return numbers["slope"] * trade
 
 
@@ -123,7 +156,7 @@ class ObizhaevaWang:
     def log_per_usd(self) -> float:
         return (self.bp_per_usd_bn + self.transient_bp_per_usd_bn) * BP_PER_USD_BN
 
-    def numbers(self, schedule: Schedule, spot: float) -> dict[str, Any]:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         return {
             "slope": np.float64(self.log_per_usd * spot),
             "transient": np.float64(self.transient_bp_per_usd_bn * BP_PER_USD_BN * spot),
@@ -131,20 +164,20 @@ class ObizhaevaWang:
         }
 
     @staticmethod
-    def open(numbers: dict[str, Any], paths: int) -> Any:
+    def open(numbers: Numbers, paths: int) -> Paths:
         return jnp.zeros(paths)
 
     @staticmethod
-    def relax(numbers: dict[str, Any], state: Any) -> tuple[Any, Any]:
+    def relax(numbers: Numbers, state: Paths) -> tuple[Paths, Paths]:
         kept = numbers["kept"] * state
         return kept, kept - state
 
     @staticmethod
-    def move(numbers: dict[str, Any], trade: Any) -> Any:
+    def move(numbers: Numbers, trade: Paths) -> Paths:
         return numbers["slope"] * trade
 
     @staticmethod
-    def after(numbers: dict[str, Any], state: Any, trade: Any) -> Any:
+    def after(numbers: Numbers, state: Paths, trade: Paths) -> Paths:
         return state + numbers["transient"] * trade
 
 
@@ -174,7 +207,7 @@ class PowerLaw(_Memoryless):
     def log_per_usd(self) -> float:
         return self.bp_per_usd_bn * BP_PER_USD_BN
 
-    def numbers(self, schedule: Schedule, spot: float) -> dict[str, Any]:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         minutes = _trading_minutes(schedule)
         return {
             "usd_bn_per_min": spot / USD_BN / minutes / self.reference_usd_bn_per_min,
@@ -183,7 +216,7 @@ class PowerLaw(_Memoryless):
         }
 
     @staticmethod
-    def move(numbers: dict[str, Any], trade: Any) -> Any:
+    def move(numbers: Numbers, trade: Paths) -> Paths:
         rate = numbers["usd_bn_per_min"] * trade
         size = jnp.abs(rate)
         # The double where keeps the derivative at zero finite.
@@ -207,7 +240,7 @@ class FunctionImpact(_Memoryless):
             traded in a minute when not given.
     """
 
-    log_move: Callable[[Any, Any], Any]
+    log_move: LogMove
     bp_per_usd_bn: float | None = None
 
     @property
@@ -222,24 +255,21 @@ class FunctionImpact(_Memoryless):
             )
         return (rise - fall) / (2.0 * USD_BN)
 
-    def numbers(self, schedule: Schedule, spot: float) -> dict[str, Any]:
+    def numbers(self, schedule: Schedule, spot: float) -> NumbersOfRun:
         return {"usd_bn": np.float64(spot / USD_BN), "minutes": _trading_minutes(schedule)}
 
-    def move(self, numbers: dict[str, Any], trade: Any) -> Any:
-        return self.log_move(numbers["usd_bn"] * trade, numbers["minutes"])
+    def move(self, numbers: Numbers, trade: Paths) -> Paths:
+        return jnp.asarray(self.log_move(numbers["usd_bn"] * trade, numbers["minutes"]))
 
 
-def as_impact(impact: Impact | Callable[[Any, Any], Any]) -> Impact:
+def as_impact(impact: Impact | LogMove) -> Impact:
     """The impact itself, or a plain function wrapped.
 
     Raises:
-        InputError: neither.
+        InputError: neither, or a member is lacking.
     """
-    if hasattr(impact, "move"):
-        return impact  # pyright: ignore[reportReturnType]
-    if callable(impact):
+    if callable(impact) and not isinstance(impact, type) and not hasattr(impact, "move"):
         return FunctionImpact(impact)
-    raise InputError(
-        f"impact must be one of LinearImpact, ObizhaevaWang, PowerLaw or a function of (USD bn, minutes); "
-        f"got {type(impact).__name__}"
-    )
+    known = "one of LinearImpact, ObizhaevaWang and PowerLaw, a function of (USD bn, minutes)"
+    check_protocol(impact, Impact, "impact", known)
+    return impact  # pyright: ignore[reportReturnType]

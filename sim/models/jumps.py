@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from scipy.special import ndtri, pdtrc
 
 from gammawall.sim.models.dynamics import (
     Catalyst,
-    Row,
-    Rows,
+    Shocks,
     catalyst_rows,
     growth,
     known_moments,
@@ -20,6 +18,7 @@ from gammawall.sim.models.dynamics import (
     require_common,
     with_catalyst,
 )
+from gammawall.sim.models.protocols import Paths, PerStep, Row, Rows
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import check_number
 from gammawall.surfaces.errors import InputError
@@ -95,11 +94,11 @@ class Jumps:
         return np.log1p(np.expm1(log_factor) * (at_least @ powers))
 
     @staticmethod
-    def open(rows: Row, paths: int) -> tuple[()]:
-        return ()
+    def open(rows: Row, paths: int) -> None:
+        return None
 
     @staticmethod
-    def step(state: tuple[()], row: Row, z: Array) -> tuple[tuple[()], Array]:
+    def step(state: None, row: Row, z: Shocks) -> tuple[None, Paths]:
         count = jnp.sum(z[1] > row["thresholds"][:, None], axis=0).astype(z.dtype)
         jump = count * row["jump_mean"] + jnp.sqrt(count) * row["jump_std"] * z[2]
         return state, with_catalyst(row["drift"] + row["spread"] * z[0] + jump, row, z)
@@ -114,7 +113,7 @@ class Jumps:
 
         return log_bounds(schedule, growth(self.drift), self.catalysts, cumulant)
 
-    def bridge_std(self, schedule: Schedule) -> np.ndarray:
+    def bridge_std(self, schedule: Schedule) -> PerStep:
         return self.vol * np.sqrt(schedule.variance)
 
     def exact(self, schedule: Schedule, spot: float) -> dict[str, float]:

@@ -1,21 +1,45 @@
-"""Check at the border that an object has every member of the contract it is passed for."""
+"""What the contracts of the models share: names for their arrays, and the check that an object meets one."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
 
+import numpy as np
+
+from gammawall.surfaces.arrays import Array, ArrayLike, Shape
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["check_protocol", "members"]
+__all__ = ["Numbers", "NumbersOfRun", "Paths", "PerStep", "Row", "Rows", "State", "check_protocol", "members"]
+
+Paths: TypeAlias = Annotated[Array, Shape("paths")]
+"""one number per path"""
+PerStep: TypeAlias = Annotated[np.ndarray, Shape("steps")]
+"""one number per step, on the host"""
+NumbersOfRun: TypeAlias = Mapping[str, ArrayLike]
+"""What a policy or an impact computes with, by names of its own: a scalar that holds for the run, or an array
+with one row per step, [steps, ...]. A plain dictionary, since users write them; the engine never asks for a
+name. Numbers given here may change without a new compilation."""
+Numbers: TypeAlias = Mapping[str, Array]
+"""The same in one step: scalars as they are, and the step's row of the others."""
+Rows: TypeAlias = Mapping[str, np.ndarray]
+"""What a model of the fundamental price computes with, by names of its own: arrays [steps, ...]."""
+Row: TypeAlias = Mapping[str, Array]
+"""The same within the run: all of them on the device, or the step's entry of every one."""
+State: TypeAlias = Any
+"""What a path carries, in a form that only its own class looks into: None, an array, or a tuple or dictionary
+of arrays, each [..., paths]. One form throughout a run."""
 
 
-def check_protocol(given: object, protocol: type, name: str) -> None:
+def check_protocol(given: object, protocol: type, name: str, such_as: str = "") -> None:
     """Refuse an object that lacks members of a protocol, or whose methods cannot be called.
 
     Args:
         given: what the user passed.
         protocol: the contract, such as `Dynamics`.
         name: of the argument.
+        such_as: what else might be passed, in words.
 
     Raises:
         InputError: one sentence that names every missing member.
@@ -31,8 +55,8 @@ def check_protocol(given: object, protocol: type, name: str) -> None:
     lacking = [member for member in members(protocol) if not _has(given, protocol, member)]
     if lacking:
         raise InputError(
-            f"{name} must have every member of sim.{protocol.__name__}; {type(given).__name__} lacks "
-            f"{', '.join(lacking)}"
+            f"{name} must {such_as and f'be {such_as}, or '}have every member of sim.{protocol.__name__}; "
+            f"{type(given).__name__} lacks {', '.join(lacking)}"
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -22,16 +22,32 @@ from gammawall.sim.book.rows import TableRows
 from gammawall.sim.book.values import BookValues, book_value
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.types import check_number
+from gammawall.surfaces.arrays import Array, Shape
 
 __all__ = ["LEVEL", "LevelRows", "StochasticLevel", "level_rows", "level_values"]
 
 LEVEL = 96
 """Random stream of the level."""
 
+Levels = Annotated[np.ndarray, Shape("levels")]
+
 _REACH = 6.0
 """Levels are tabulated to this many standard deviations; one path in 10⁹ goes further."""
 _GAP = 0.12
 """Widest gap between levels in log vol, at the middle: the polynomial is then good to 1e-5 of a delta."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LevelNumbers:
+    """How ℓ moves, per step [N]; one step's within the loop."""
+
+    kept: Array
+    """share of ℓ that is kept"""
+    shared: Array
+    """its move per unit of the price's shock, log vol"""
+    own: Array
+    """its move per unit of its own shock, log vol"""
 
 
 @dataclass(frozen=True)
@@ -53,17 +69,17 @@ class StochasticLevel:
         check_number("mean_reversion", self.mean_reversion, self.mean_reversion >= 0.0, "zero or positive")
         check_number("correlation", self.correlation, abs(self.correlation) <= 1.0, "between -1 and 1")
 
-    def numbers(self, schedule: Schedule) -> dict[str, np.ndarray]:
-        """Per step: what is kept of ℓ, and its moves with the price's shock and with its own, [N]."""
+    def numbers(self, schedule: Schedule) -> LevelNumbers:
+        """Of every step, [N]."""
         kept = np.exp(-self.mean_reversion * schedule.variance)
         # ∫ e^{−2κ(dt−s)} ds, and its limit without mean reversion.
         rate = 2.0 * self.mean_reversion
         grown = -np.expm1(-rate * schedule.variance) / rate if rate > 0.0 else schedule.variance
         spread = self.vol_of_vol * np.sqrt(grown)
         rho = self.correlation
-        return {"kept": kept, "shared": rho * spread, "own": np.sqrt(1.0 - rho * rho) * spread}
+        return LevelNumbers(kept, rho * spread, np.sqrt(1.0 - rho * rho) * spread)
 
-    def levels(self, schedule: Schedule) -> np.ndarray:
+    def levels(self, schedule: Schedule) -> Levels:
         """The ℓ at which tables are made: Chebyshev points that cover the run, [M]."""
         reach = _REACH * self.vol_of_vol * np.sqrt(float(schedule.variance.sum()))
         count = int(np.clip(np.ceil(np.pi * reach / (2.0 * _GAP)), 4, 24))
@@ -76,14 +92,22 @@ class LevelRows:
     """`TableRows` at several levels; deltas are [2, M, G] within the step loop."""
 
     base: TableRows
-    levels: Any
-    """[M]"""
-    weights: Any
-    """barycentric weights of the levels, [M]"""
-    level: Any = None
+    levels: Annotated[Array, Shape("levels")]
+    weights: Annotated[Array, Shape("levels")]
+    """barycentric weights of the levels"""
+    level: Annotated[Array, Shape("2 paths")] | None = None
     """ℓ at the instant before and now, [2, P]; filled in by the step"""
 
-    def living(self, x: Any, now: int = 1) -> Any:
+    @property
+    def moves(self) -> bool:
+        return True
+
+    def by_surface(self, last: Array, x: Array) -> float:
+        # All of it by the move of the level, which is made at the last price.
+        return 0.0
+
+    def living(self, x: Array, now: int = 1) -> Array:
+        assert self.level is not None
         shares = lagrange(self.levels, self.weights, self.level[now])
         rows = [
             value_at(self.base.nodes, self.base.delta[now, m], self.base.slope[now, m], x)
@@ -91,7 +115,7 @@ class LevelRows:
         ]
         return jnp.sum(shares * jnp.stack(rows), axis=0)
 
-    def settling(self, x: Any) -> Any:
+    def settling(self, x: Array) -> Array:
         return self.base.settling(x)
 
 
@@ -118,7 +142,7 @@ def level_rows(
     )
 
 
-def level_values(values: BookValues, positions: Positions, levels: np.ndarray) -> BookValues:
+def level_values(values: BookValues, positions: Positions, levels: Levels) -> BookValues:
     """The values of a book with those at the close, and their slopes, at every level, [M, G]."""
     last, nodes = positions.variance_left.shape[1] - 1, values.nodes
     moved = [at_level(positions, level) for level in levels]

@@ -8,23 +8,22 @@ its normal numbers are drawn as they are needed, one per strike, and nothing is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax import Array
 
+from gammawall.sim.models.order_flow import Orders, Strikes
+from gammawall.sim.models.protocols import Numbers, Paths, PerStep
 from gammawall.sim.sampling.schedule import Schedule
-from gammawall.sim.types import Market, check_number
+from gammawall.sim.types import check_number
+from gammawall.surfaces.arrays import Array, Shape
 from gammawall.surfaces.clock import PROFILES, cumulative_profile, session_bounds
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import MULTIPLIER, SESSION_MINUTES
 
-__all__ = ["CUSTOMERS", "ZeroDteFlow", "flow_strides"]
-
-CUSTOMERS = 2
-"""Stream of the customers' orders; see `sim.sampling.noise`."""
+__all__ = ["ZeroDteFlow"]
 
 _MOST_DEVIATIONS = 8.0
 _SESSION_NS = SESSION_MINUTES * 60e9
@@ -83,7 +82,7 @@ class ZeroDteFlow:
         if self.profile not in PROFILES:
             raise InputError(f"profile must be one of {', '.join(PROFILES)}; got {self.profile!r}")
 
-    def grid(self, spot: float) -> np.ndarray:
+    def grid(self, spot: float) -> Strikes:
         """Strikes, index points, [J].
 
         Raises:
@@ -99,41 +98,28 @@ class ZeroDteFlow:
             )
         return grid
 
-    def constants(self, market: Market) -> dict[str, Any]:
+    def constants(self, spot: float) -> dict[str, Any]:
         """Numbers of the run that are the same in every step."""
-        strikes, spot = self.grid(market.spot), market.spot
+        strikes = self.grid(spot)
         cells = np.log(
             np.append(strikes - 0.5 * self.strike_step, strikes[-1] + 0.5 * self.strike_step) / spot
         )
         single = {
             "log_cells": np.concatenate([[-np.inf], cells[1:-1], [np.inf]]),
             "log_ends": cells[[0, -1]],
-            "offsets": strikes - spot,
             "imbalance": self.imbalance,
             "call_share": self.call_share,
             "momentum": self.momentum,
             "trade": self.trade_contracts * MULTIPLIER,
             "strike_scale": self.strike_scale,
         }
-        exact = {"spot": np.float64(spot), "log_spot": np.log(spot), "log_strikes": np.log(strikes)}
-        return {name: np.asarray(value, np.float32) for name, value in single.items()} | exact
+        return {name: np.asarray(value, np.float32) for name, value in single.items()}
 
     def rows(self, schedule: Schedule) -> dict[str, np.ndarray]:
-        """Numbers of the run with one row per step.
+        """None beside the engine's own."""
+        return {}
 
-        Raises:
-            InputError: the window ends before its last session does.
-        """
-        deviation = self.vol * np.sqrt(schedule.variance)
-        return {
-            "volume": (self.volume(schedule) * MULTIPLIER).astype(np.float32),
-            "spread": (self.vol * np.sqrt(_variance_left(schedule))).astype(np.float32),
-            "deviation": np.where(deviation > 0.0, deviation, np.inf),
-            "closes": closes(schedule),
-            "carried": np.append(False, ~closes(schedule)[:-1]).astype(np.float32),
-        }
-
-    def volume(self, schedule: Schedule) -> np.ndarray:
+    def volume(self, schedule: Schedule) -> PerStep:
         """Contracts bought and sold in each step, [N]."""
         volume, instants = np.zeros(schedule.steps), schedule.instants.as_unit("ns").asi8
         for i in range(schedule.session[-1] + 1):
@@ -159,21 +145,13 @@ class ZeroDteFlow:
         return MULTIPLIER * (mean + _MOST_DEVIATIONS * np.sqrt(volume * self.trade_contracts))
 
     @staticmethod
-    def demand(numbers: dict[str, Any], push: Array, y: Array, z: Array) -> tuple[Array, Array, Array, Array]:
+    def demand(numbers: Numbers, push: Paths, y: Paths, z: Annotated[Array, Shape("draws paths")]) -> Orders:
         """What customers buy, net of what they sell, in one step; index units.
 
         Calls and puts of a strike are drawn as their sum; by parity the puts among them only matter in two
         sums over strikes, which are drawn from their law given that sum.
 
-        Args:
-            numbers: `constants` and a row of `rows`.
-            push: standardised last return, [P].
-            y: ln(S/S₀) at which they trade, float32 [P].
-            z: standard normals, float32 [J + 2, P].
-
-        Returns:
-            Calls and puts of each strike [J, P], puts [P], Σ puts (K − S₀) [P], and the share of the volume
-            that lies beyond the grid [P].
+        See `OrderFlow.demand`.
         """
         volume, share, trade = numbers["volume"], numbers["call_share"], numbers["trade"]
         offsets = numbers["offsets"][:, None]
@@ -188,14 +166,14 @@ class ZeroDteFlow:
         split = jnp.sqrt(volume * trade * share * (1.0 - share))
         puts = (1.0 - share) * (volume * put_bias + jnp.sum(noise, axis=0)) + split * z[-2]
         weighted = (1.0 - share) * (volume * put_bias * first + jnp.sum(noise * offsets, axis=0))
-        return bought, puts, weighted + split * (first * z[-2] + width * z[-1]), beyond
+        return Orders(bought, puts, weighted + split * (first * z[-2] + width * z[-1]), beyond)
 
 
-def _bias(numbers: dict[str, Any], push: Array) -> Array:
+def _bias(numbers: Numbers, push: Paths) -> Paths:
     return jnp.clip(numbers["imbalance"] + numbers["momentum"] * jnp.maximum(push, 0.0), -1.0, 1.0)
 
 
-def _weights(numbers: dict[str, Any], y: Array) -> tuple[Array, Array]:
+def _weights(numbers: Numbers, y: Paths) -> tuple[Annotated[Array, Shape("strikes paths")], Paths]:
     """Laplace mass of every cell [J, P], the outermost ones with the tails, and the tails alone [P]."""
     scale = numbers["strike_scale"] * numbers["spread"][0]
     scale = jnp.where(scale > 0.0, scale, 1.0)
@@ -208,25 +186,3 @@ def _weights(numbers: dict[str, Any], y: Array) -> tuple[Array, Array]:
     tails = below(numbers["log_ends"])
     # Rounding may leave a mass of −6e-8, which has no root.
     return jnp.maximum(jnp.diff(below(numbers["log_cells"]), axis=0), 0.0), tails[0] + (1.0 - tails[1])
-
-
-def flow_strides(spread: np.ndarray) -> np.ndarray:
-    """How far apart the walk to a balance looks at prices, log price, [N]; as `strides` for a book."""
-    sharpest = np.where(spread[:, 1] > 0.0, spread[:, 1], spread[:, 0])
-    return np.where(sharpest > 0.0, 0.25 * sharpest, np.inf)
-
-
-def closes(schedule: Schedule) -> np.ndarray:
-    """Whether a session ends with the step, bool [N]."""
-    day = np.where(schedule.night, -1, schedule.session)
-    return (day >= 0) & (np.append(day[1:], -1) != day)
-
-
-def _variance_left(schedule: Schedule) -> np.ndarray:
-    """Variance years from the beginning and the end of each step to the close of its session, [N, 2]."""
-    left = np.zeros((schedule.steps, 2))
-    for i in range(schedule.session[-1] + 1):
-        own = np.flatnonzero((schedule.session == i) & ~schedule.night)
-        left[own, 0] = np.cumsum(schedule.variance[own][::-1])[::-1]
-        left[own[:-1], 1] = left[own[1:], 0]
-    return left

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from gammawall.sim.models.surface_motion import Motion, StickyStrike
+from gammawall.sim.models.surface_motion import Motion, Smile, StickyStrike
 from gammawall.sim.portfolio.portfolio import Portfolio
 from gammawall.sim.types import Instant, Market
 from gammawall.surfaces.arrays import Array
@@ -231,7 +231,7 @@ class Repricing:
         return factor
 
     @cached_property
-    def _smiles(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    def _smiles(self) -> dict[int, Smile]:
         """Vols by log strike of each expiry: the dealers', where they have any; the owner's elsewhere."""
         smiles, p = {}, self.portfolio
         for expiry in p.expiry[~p.is_future].unique():
@@ -240,7 +240,7 @@ class Repricing:
             if self.book is not None and (theirs := np.asarray(self.book.expiry == expiry)).any():
                 strike, vol = self.book.strike[theirs], self.book.vol[theirs]
             strikes, first = np.unique(np.log(strike), return_index=True)
-            smiles[int(expiry.as_unit("ns").value)] = strikes, vol[first]
+            smiles[int(expiry.as_unit("ns").value)] = Smile(strikes, vol[first])
         return smiles
 
     def pnl(

@@ -9,12 +9,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Ledger", "hand_over", "mean_price", "open_ledger", "post", "residual"]
+from gammawall.sim.models.protocols import Paths
+from gammawall.surfaces.arrays import Array, Shape
+
+__all__ = ["Groups", "Ledger", "hand_over", "mean_price", "open_ledger", "post", "residual"]
+
+Groups: TypeAlias = Annotated[Array, Shape("groups paths")]
+"""one number per group of dealers and path"""
 
 _ODD_FACTORIALS = [math.factorial(2 * k + 1) for k in range(9)]
 
@@ -24,23 +30,23 @@ _ODD_FACTORIALS = [math.factorial(2 * k + 1) for k in range(9)]
 class Ledger:
     """One row per group of dealers, [groups, P]; hedge in index units, the rest in USD."""
 
-    hedge: Any
-    cash: Any
+    hedge: Groups
+    cash: Groups
     """without fees, which are a share of what was traded"""
-    gains: Any
-    traded: Any
+    gains: Groups
+    traded: Groups
     """sum of |trade| × price"""
-    price: Any
+    price: Paths
     """of the index when last entered, [P]"""
 
 
-def open_ledger(hedge: Any, spot: Any) -> Ledger:
+def open_ledger(hedge: Groups, spot: Array) -> Ledger:
     """Books at the start: the hedge is bought at the initial price, without impact or fee."""
     none = jnp.zeros_like(hedge)
     return Ledger(hedge, cash=-hedge * spot, gains=none, traded=none, price=none[0] + spot)
 
 
-def mean_price(before: Any, after: Any) -> Any:
+def mean_price(before: Paths, after: Paths) -> Paths:
     """Average of eˣ on the straight way between two log prices, at which a trade that moves it is filled:
     e^{after} e^{−z} sinh(z)/z with z half the way, by its series: to 1e-16 up to |z| = 1, 1e-12 up to 2."""
     half = 0.5 * (after - before)
@@ -52,7 +58,7 @@ def mean_price(before: Any, after: Any) -> Any:
     return jnp.exp(after) * ratio / jnp.exp(half)
 
 
-def post(ledger: Ledger, trades: Any, before: Any, after: Any) -> Ledger:
+def post(ledger: Ledger, trades: Groups, before: Paths, after: Paths) -> Ledger:
     """Enter the trades of one step.
 
     Args:
@@ -72,12 +78,12 @@ def post(ledger: Ledger, trades: Any, before: Any, after: Any) -> Ledger:
     )
 
 
-def hand_over(ledger: Ledger, units: Any) -> Ledger:
+def hand_over(ledger: Ledger, units: Groups) -> Ledger:
     """Close `units` [groups, P] of the hedge at the price of now, outside the market and free of fees."""
     return dataclasses.replace(ledger, hedge=ledger.hedge + units, cash=ledger.cash - units * ledger.price)
 
 
-def residual(ledger: Ledger) -> Any:
+def residual(ledger: Ledger) -> Paths:
     """|cash + hedge value − gains| over what was traded and held, [P]."""
     wealth = ledger.cash + ledger.hedge * ledger.price
     scale = ledger.traded + jnp.abs(ledger.hedge) * ledger.price + 1.0

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from gammawall.sim.models.protocols import Paths
 from gammawall.sim.step.clearing import CAPPED, JUMP, STABLE
+from gammawall.surfaces.arrays import Array
 
 __all__ = ["first_balance"]
+
+Walk: TypeAlias = tuple[Array, ...]
 
 _MOST_STEPS = 4096
 _NEWTON_STEPS = 8
 
 
 def first_balance(
-    pressure: Callable[[Any], Any],
-    x: Any,
-    advance: Callable[[Any, Any], Any],
-    low: Any,
-    high: Any,
-    tolerance: Any = 0.0,
-) -> tuple[Any, Any]:
+    pressure: Callable[[Paths], Paths],
+    x: Paths,
+    advance: Callable[[Paths, Paths], Paths],
+    low: Array | float,
+    high: Array | float,
+    tolerance: Array | float = 0.0,
+) -> tuple[Paths, Paths]:
     """Walk from x to where the pressure has vanished (the branch rule of model.md, section 2).
 
     Args:
@@ -44,11 +48,11 @@ def first_balance(
     begins, none = jnp.abs(begin), jnp.zeros(x.shape, bool)
     start = (x, x, begins, begins, begin == 0.0, none, jnp.zeros((), jnp.int32))
 
-    def unfinished(walk):
+    def unfinished(walk: Walk) -> Array:
         *_, done, _, count = walk
         return ~jnp.all(done) & (count < _MOST_STEPS)
 
-    def onwards(walk):
+    def onwards(walk: Walk) -> Walk:
         near, far, before, left, done, fold, count = walk
         ahead = jnp.where(done, far, jnp.clip(advance(far, way), low, high))
         value = way * pressure(ahead)
@@ -66,18 +70,23 @@ def first_balance(
 
 
 def _polish(
-    pressure: Callable[[Any], Any], near: Any, far: Any, before: Any, left: Any, tolerance: Any
-) -> Any:
+    pressure: Callable[[Paths], Paths],
+    near: Paths,
+    far: Paths,
+    before: Paths,
+    left: Paths,
+    tolerance: Array | float,
+) -> Paths:
     """Zero between two prices, of positive pressure and not: Newton from the secant's while it stays inside
     the bracket, bisection otherwise."""
     drop = before - left
     guess = jnp.where(drop > 0.0, near + (far - near) * before / jnp.where(drop > 0.0, drop, 1.0), near)
 
-    def unfinished(carry):
+    def unfinished(carry: Walk) -> Array:
         *_, done, count = carry
         return ~jnp.all(done) & (count < _NEWTON_STEPS)
 
-    def step(carry):
+    def step(carry: Walk) -> Walk:
         near, far, guess, done, count = carry
         value, slope = jax.jvp(pressure, (guess,), (jnp.ones_like(guess),))
         near, far = jnp.where(value > 0.0, guess, near), jnp.where(value > 0.0, far, guess)

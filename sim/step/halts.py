@@ -8,15 +8,17 @@ that was left when trading stopped, meet the market when it resumes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.models.protocols import Paths
 from gammawall.sim.sampling.schedule import Schedule
+from gammawall.surfaces.arrays import Array, Shape
 
-__all__ = ["HaltState", "halt_numbers", "halt_step", "open_halts"]
+__all__ = ["PER_STEP", "HaltNumbers", "HaltState", "halt_numbers", "halt_step", "open_halts"]
 
 _FALLS = (0.07, 0.13, 0.20)
 _MINUTES = 15.0
@@ -27,26 +29,44 @@ _NO_HALT_MINUTES = 35.0
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class HaltState:
-    """[P] each."""
+class HaltNumbers:
+    """Where trading stops, for how long, and when."""
 
-    left: Any
+    levels: Annotated[Array, Shape("4")]
+    """log prices, −inf last"""
+    minutes: Annotated[Array, Shape("4")]
+    """how long each stops trading"""
+    passing: Array
+    """trading minutes; per step"""
+    active: Array
+    """whether the first two levels stop trading; per step"""
+
+
+PER_STEP = ("passing", "active")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class HaltState:
+    """What a path carries, [P] each."""
+
+    left: Paths
     """trading minutes until it resumes"""
-    passed: Any
+    passed: Paths
     """levels that have stopped trading"""
-    pending: Any
+    pending: Paths
     """log move that waits for the market to open"""
 
 
-def halt_numbers(schedule: Schedule, spot: float) -> dict[str, np.ndarray]:
-    """Levels below the initial price, how long each stops trading, and in which steps the first two do."""
+def halt_numbers(schedule: Schedule, spot: float) -> HaltNumbers:
+    """Those of a run."""
     last = np.array([schedule.minutes[1:][schedule.session == s][-1] for s in schedule.session])
-    return {
-        "levels": np.append(np.log(spot * (1.0 - np.array(_FALLS))), -np.inf),
-        "minutes": np.array([_MINUTES, _MINUTES, np.inf, 0.0]),
-        "passing": np.diff(schedule.minutes),
-        "active": last - schedule.minutes[1:] > _NO_HALT_MINUTES,
-    }
+    return HaltNumbers(
+        levels=np.append(np.log(spot * (1.0 - np.array(_FALLS))), -np.inf),
+        minutes=np.array([_MINUTES, _MINUTES, np.inf, 0.0]),
+        passing=np.diff(schedule.minutes),
+        active=last - schedule.minutes[1:] > _NO_HALT_MINUTES,
+    )
 
 
 def open_halts(paths: int) -> HaltState:
@@ -55,11 +75,13 @@ def open_halts(paths: int) -> HaltState:
     return HaltState(jnp.zeros(paths), none, jnp.zeros(paths))
 
 
-def halt_step(numbers: Any, state: HaltState, x: Any, waiting: Any) -> tuple[HaltState, Any, Any]:
+def halt_step(
+    numbers: HaltNumbers, state: HaltState, x: Paths, waiting: Paths
+) -> tuple[HaltState, Paths, Paths]:
     """Stop at a level that the price would fall through.
 
     Args:
-        numbers: see `halt_numbers`.
+        numbers: of the step.
         state: before the step.
         x: log price that this step would make, [P].
         waiting: log move that waits where trading is halted already, [P].
@@ -70,9 +92,9 @@ def halt_step(numbers: Any, state: HaltState, x: Any, waiting: Any) -> tuple[Hal
     """
     was_open = state.left <= 0.0
     # Late in the day only the last level counts.
-    at = jnp.where(numbers["active"], state.passed, jnp.maximum(state.passed, 2))
-    hit = was_open & (x <= numbers["levels"][at])
-    waits = jnp.maximum(state.left - numbers["passing"], 0.0)
-    left = jnp.where(hit, numbers["minutes"][at], jnp.where(waits < _ROUNDING, 0.0, waits))
+    at = jnp.where(numbers.active, state.passed, jnp.maximum(state.passed, 2))
+    hit = was_open & (x <= numbers.levels[at])
+    waits = jnp.maximum(state.left - numbers.passing, 0.0)
+    left = jnp.where(hit, numbers.minutes[at], jnp.where(waits < _ROUNDING, 0.0, waits))
     new = HaltState(left, jnp.where(hit, at + 1, state.passed), jnp.where(was_open, 0.0, waiting))
-    return new, was_open, jnp.where(hit, numbers["levels"][at], x)
+    return new, was_open, jnp.where(hit, numbers.levels[at], x)

@@ -27,6 +27,7 @@ from gammawall.sim import (
 )
 from gammawall.sim import simulate as run_simulation
 from gammawall.sim.book.rows import LineRows
+from gammawall.sim.models.order_flow import PER_STEP, FlowNumbers, flow_numbers
 from gammawall.sim.sampling.schedule import Schedule, make_schedule
 from gammawall.sim.step.inventory import Inventory, RowsWithInventory, open_inventory, take_orders
 from gammawall.surfaces.clock import cumulative_profile
@@ -82,10 +83,10 @@ def test_arrivals_are_u_shaped() -> None:
     assert volume(replace(FLOW, profile="flat")) == pytest.approx(np.full(390, 2e6 / 390), rel=1e-9)
 
 
-def numbers_of(flow: ZeroDteFlow, step: int, schedule: Schedule | None = None) -> dict[str, Any]:
-    market = make_market()
-    schedule = schedule or make_schedule(market, STEPS)
-    return {**flow.constants(market), **{name: row[step] for name, row in flow.rows(schedule).items()}}
+def numbers_of(flow: ZeroDteFlow, step: int, schedule: Schedule | None = None) -> FlowNumbers:
+    """Those of one step."""
+    whole = flow_numbers(flow, schedule or make_schedule(make_market(), STEPS), SPOT)
+    return replace(whole, **{name: getattr(whole, name)[step] for name in PER_STEP if name != "own_rows"})
 
 
 def ask(flow: ZeroDteFlow, step: int, points: float = 0.0, push: float = 0.0, paths: int = 20_000) -> Any:
@@ -96,7 +97,7 @@ def ask(flow: ZeroDteFlow, step: int, points: float = 0.0, push: float = 0.0, pa
         numbers = jax.tree_util.tree_map(jnp.asarray, numbers_of(flow, step))
         return [
             np.asarray(a, float)
-            for a in flow.demand(numbers, jnp.full(paths, push), jnp.asarray(y), jnp.asarray(z))
+            for a in flow.demand(numbers.for_demand(), jnp.full(paths, push), jnp.asarray(y), jnp.asarray(z))
         ]
 
 
@@ -155,9 +156,7 @@ def test_momentum_buys_calls_after_rises_and_puts_after_falls() -> None:
 # --- dealers' inventory ------------------------------------------------------------------------------------
 
 
-def a_day(
-    flow: ZeroDteFlow, paths: int = 2048
-) -> tuple[list[dict[str, Any]], list[Inventory], np.ndarray, Any]:
+def a_day(flow: ZeroDteFlow, paths: int = 2048) -> tuple[list[FlowNumbers], list[Inventory], np.ndarray, Any]:
     """Dealers' inventories through a day whose price walks; and what customers bought in all."""
     x = np.log(SPOT) + np.cumsum(VOL * np.sqrt(DAY / STEPS) * draw(3, 0, np.arange(paths), STEPS), axis=0)
     customers, held = [], []
@@ -166,7 +165,7 @@ def a_day(
 
         @jax.jit
         def fill(n: Any, h: Inventory, x: Any, z: Any) -> Any:
-            asked = flow.demand(n, h.push, (x - n["log_spot"]).astype("f4"), z)
+            asked = flow.demand(n.for_demand(), h.push, (x - n.log_spot).astype("f4"), z)
             return take_orders(flow.demand, n, h, x, z), asked
 
         now = open_inventory(rows[0], paths)
@@ -226,14 +225,12 @@ def _open_delta() -> float:
 class Burst(ZeroDteFlow):
     """One order at the open, with as many puts at the money as make it neutral."""
 
-    def rows(self, schedule: Schedule) -> dict[str, np.ndarray]:
-        rows = super().rows(schedule)
-        rows["volume"] = np.eye(1, schedule.steps, dtype=np.float32)[0]
-        return rows
+    def volume(self, schedule: Schedule) -> np.ndarray:
+        return np.eye(1, schedule.steps)[0]
 
     @staticmethod
     def demand(numbers: dict[str, Any], push: Any, y: Any, z: Any) -> Any:
-        units = 100.0 * numbers["volume"]
+        units = numbers["volume"]
         bought = jnp.asarray(_PATTERN, jnp.float32)[:, None] * units + jnp.zeros_like(z[:-2])
         puts = _open_delta() * units + jnp.zeros_like(push)
         return bought, puts, jnp.zeros_like(push), jnp.zeros_like(push)

@@ -46,7 +46,7 @@ def test_vols_move_as_the_surface_does(motion: Any):
     rows = table(
         ("put", -5, 6900.0, MONTH, 16.0), ("put", 5, 7000.0, MONTH, 13.0), ("call", 9, 7000.0, CLOSE, 13.0)
     )
-    market, smile = make_market(), (np.log([6900.0, 7000.0]), np.array([0.16, 0.13]))
+    market, smile = make_market(), sim.Smile(np.log([6900.0, 7000.0]), np.array([0.16, 0.13]))
     here = Repricing(Portfolio.from_frame(rows), market, motion=motion)
     s = np.sqrt(float(market.clock.variance_years(market.close, pd.Timestamp(MONTH))))
     price = np.linspace(6800.0, 7200.0, 41)
