@@ -275,7 +275,7 @@ def test_the_law_knows_of_scheduled_jumps() -> None:
     moves = sim.NormalMoves.of(np.array([0.1, -0.2]), np.array([0.3, 0.4]))
     assert moves.close_std == pytest.approx(0.5)
     assert moves.close_mean == pytest.approx(-0.1)
-    news = sim.GBM(0.12, catalysts=(sim.Catalyst("2026-01-28T14:00", 0.002, 0.004),))
+    news = sim.GBM(0.12, catalysts=(sim.Catalyst("2026-01-28T14:00", 0.006, 0.004),))
     found = simulate(dynamics=news)
     assert found.law is not None
     pin = found["pin_mass"]
