@@ -193,7 +193,10 @@ def _hedging(given: Mapping[str, Any]) -> tuple[KindSpec | None, list[tuple[Keys
         spec, mistakes = check_table("hedging", at, group)
         specs.append(spec)
         found += mistakes
-    return (None if found else HedgingSpec(kind="groups", group=tuple(specs))), found
+    if found:
+        return None, found
+    # Only the groups are written in a file: a kind beside them would be refused when it is read again.
+    return HedgingSpec.model_construct(_fields_set={"group"}, kind="groups", group=tuple(specs)), []
 
 
 def _path(location: tuple[str | int, ...]) -> Keys:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gammawall import scenarios, sim
+from gammawall.scenarios.spec.load import vary
 from gammawall.scenarios.spec.registry import OURS, kinds_of
 from gammawall.scenarios.spec.registry import TABLES as KIND_TABLES
 from gammawall.surfaces.errors import InputError
@@ -75,6 +76,8 @@ def test_numbers_reach_the_model(tmp_path: Path) -> None:
     assert loaded.dynamics == sim.Heston(0.12, 5.0, 0.14, 0.8, -0.7)
     loaded = scenarios.load(write(tmp_path, with_table(TABLES["groups"])))
     assert loaded.hedging == (sim.Clearing(0.5), sim.Clock(60.0, fraction=0.5))
+    turned = vary(loaded, ["hedging.group[1].lag=0"])
+    assert turned.hedging == (sim.Clearing(0.5), sim.Clock(60.0, 0, fraction=0.5))
     loaded = scenarios.load(write(tmp_path, with_table(TABLES["obizhaeva_wang"])))
     assert loaded.impact == sim.ObizhaevaWang(1.0, 2.0, 20.0)
     assert (
