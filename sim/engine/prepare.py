@@ -158,10 +158,15 @@ def prepare_run(case: Experiment, snapshots: pd.DatetimeIndex | None = None) -> 
         positions=positions,
         table=table,
         tabulated=not summed,
-        flow_units=0.0 if flow is None else float((flow.volume(schedule) * MULTIPLIER).sum()),
+        flow_units=0.0 if flow is None else _units(flow, schedule),
         start_delta=float(table.start_delta) * share,
         start_feedback=float(table.start_feedback) * share,
     )
+
+
+def _units(flow: OrderFlow, schedule: Schedule) -> float:
+    # In the precision in which the run counts what lies beyond the strikes.
+    return float(np.sum(np.asarray(flow.volume(schedule) * MULTIPLIER, np.float32)))
 
 
 def _drive(dynamics: Dynamics, schedule: Schedule, spot: float) -> dict[str, np.ndarray]:
