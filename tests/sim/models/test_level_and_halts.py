@@ -101,7 +101,7 @@ def test_mean_reversion_and_correlation_in_the_numbers() -> None:
     schedule = make_schedule(make_market(), 39)
     numbers = sim.StochasticLevel(2.0, 300.0, -0.6).numbers(schedule)
     variance = 0.0
-    for kept, shared, own in zip(numbers["kept"], numbers["shared"], numbers["own"], strict=True):
+    for kept, shared, own in zip(numbers.kept, numbers.shared, numbers.own, strict=True):
         variance = kept**2 * variance + shared**2 + own**2
     years = schedule.variance.sum()
     assert variance == pytest.approx(4.0 * -np.expm1(-600.0 * years) / 600.0, rel=1e-12)
