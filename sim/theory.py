@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from gammawall.surfaces.arrays import Numbers
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import BP_PER_USD_BN, MULTIPLIER
 
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-def log_wall(contracts: Any, spot: float, bp_per_usd_bn: float, multiplier: float = MULTIPLIER) -> Any:
+def log_wall(contracts: Numbers, spot: float, bp_per_usd_bn: float, multiplier: float = MULTIPLIER) -> Any:
     """A = λ S_ref m n: log price move when the hedge of `contracts` goes from nothing to full delta.
 
     Example:
@@ -39,12 +40,12 @@ def log_wall(contracts: Any, spot: float, bp_per_usd_bn: float, multiplier: floa
 
 
 def pin_mass(
-    log_strike: Any,
-    wall: Any,
+    log_strike: Numbers,
+    wall: Numbers,
     *,
     log_spot: float = 0.0,
     total_vol: float,
-    start_delta: Any = None,
+    start_delta: Numbers | None = None,
     drift: float | None = None,
     arithmetic: bool = False,
 ) -> np.ndarray:
@@ -90,7 +91,7 @@ def pin_mass(
     return mass
 
 
-def charm_only_pin_probability(alpha: Any, z0: Any = 0.0) -> Any:
+def charm_only_pin_probability(alpha: Numbers, z0: Numbers = 0.0) -> Any:
     """P(pin) = 1 − exp(−(α/√2π) e^{−z₀²/2}) when only the time decay of the hedge is traded.
 
     Args:
@@ -106,7 +107,7 @@ def charm_only_pin_probability(alpha: Any, z0: Any = 0.0) -> Any:
     return -np.expm1(-np.asarray(alpha, float) / np.sqrt(2.0 * np.pi) * np.exp(-0.5 * np.square(z0)))
 
 
-def effective_vol(vol: Any, feedback: Any) -> Any:
+def effective_vol(vol: Numbers, feedback: Numbers) -> Any:
     """σ/(1 + g): the vol of a price whose hedgers have feedback g = λ S_ref S Σ n m Γ > −1.
 
     Source: Frey and Stremme (1997), Market volatility and feedback effects from dynamic hedging.
@@ -121,7 +122,7 @@ def effective_vol(vol: Any, feedback: Any) -> Any:
     return np.asarray(vol, float) / (1.0 + g)
 
 
-def lag_one_variance(feedback: Any, rebalances: int) -> Any:
+def lag_one_variance(feedback: Numbers, rebalances: int) -> Any:
     """Var(x_T)/(σ²T) when hedgers trade one step late on constant feedback g: r_k = ε_k − g r_{k−1}.
 
     With a = −g:  (1−a)⁻² N⁻¹ [N − 2a(1−a^N)/(1−a) + a²(1−a^{2N})/(1−a²)]  →  1/(1+g)².
@@ -138,7 +139,7 @@ def lag_one_variance(feedback: Any, rebalances: int) -> Any:
     return (n - first + second) / (n * (1.0 - a) ** 2)
 
 
-def lag_one_realised_variance(feedback: Any) -> Any:
+def lag_one_realised_variance(feedback: Numbers) -> Any:
     """Realised variance over σ² of the same process in its steady state: 1/(1 − g²), above 1 if g ≠ 0.
 
     Example:
@@ -151,7 +152,9 @@ def lag_one_realised_variance(feedback: Any) -> Any:
     return 1.0 / (1.0 - g**2)
 
 
-def transient_variance(gamma: Any, permanent: Any, transient: Any, decay: Any, years: float = 1.0) -> Any:
+def transient_variance(
+    gamma: Numbers, permanent: Numbers, transient: Numbers, decay: Numbers, years: float = 1.0
+) -> Any:
     """Var(x_T)/σ² under constant gamma G and impact with a permanent λ and a decaying part κ e^{−ρt}.
 
         a = 1 + Gλ, b = 1 + G(λ+κ), ρ' = aρ/b, c = 1/a − 1/b
@@ -170,7 +173,7 @@ def transient_variance(gamma: Any, permanent: Any, transient: Any, decay: Any, y
     return years / a**2 - 2.0 * c / a * first + c**2 * second
 
 
-def transient_realised_variance(gamma: Any, permanent: Any, transient: Any) -> Any:
+def transient_realised_variance(gamma: Numbers, permanent: Numbers, transient: Numbers) -> Any:
     """Fine realised variance over σ²T of the same process: 1/b².
 
     Example:
@@ -181,7 +184,9 @@ def transient_realised_variance(gamma: Any, permanent: Any, transient: Any) -> A
     return 1.0 / b**2
 
 
-def _transient_factors(gamma: Any, permanent: Any, transient: Any) -> tuple[np.ndarray, np.ndarray]:
+def _transient_factors(
+    gamma: Numbers, permanent: Numbers, transient: Numbers
+) -> tuple[np.ndarray, np.ndarray]:
     g = np.asarray(gamma, float)
     a, b = 1.0 + g * permanent, 1.0 + g * (np.asarray(permanent, float) + transient)
     if (b <= 0.0).any() or (a <= 0.0).any():
@@ -189,7 +194,7 @@ def _transient_factors(gamma: Any, permanent: Any, transient: Any) -> tuple[np.n
     return a, b
 
 
-def fold_time(wall: Any, vol: Any) -> Any:
+def fold_time(wall: Numbers, vol: Numbers) -> Any:
     """τ* = A²/(2πσ²): time left when a short strike at the money first folds the clearing map, years.
 
     Args:
@@ -204,7 +209,7 @@ def fold_time(wall: Any, vol: Any) -> Any:
     return np.square(np.asarray(wall, float)) / (2.0 * np.pi * np.square(np.asarray(vol, float)))
 
 
-def hedging_error_std(spot: Any, vol: Any, years: Any, rebalances: Any) -> Any:
+def hedging_error_std(spot: Numbers, vol: Numbers, years: Numbers, rebalances: Numbers) -> Any:
     """√(π/4) · vega · σ/√N: standard deviation, index points, of the profit of one at-the-money option hedged
     N times at equal intervals to expiry, without impact.
 

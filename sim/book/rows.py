@@ -8,7 +8,7 @@ the strike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,8 @@ import numpy as np
 from gammawall.sim.book.interpolation import value_at
 from gammawall.sim.book.positions import Positions, settled_delta
 from gammawall.sim.book.table import HedgeTable
-from gammawall.surfaces.arrays import Array
+from gammawall.sim.models.protocols import Paths
+from gammawall.surfaces.arrays import Array, Shape
 from gammawall.surfaces.pricing.normal import norm_cdf
 
 __all__ = [
@@ -31,6 +32,10 @@ __all__ = [
     "vanna_demand",
 ]
 
+Nodes: TypeAlias = Annotated[Array, Shape("nodes")]
+Pair: TypeAlias = tuple[Nodes, Nodes] | Annotated[Array, Shape("2 nodes")]
+"""value and slope on the nodes"""
+
 RAMP = 1e-9
 """Width of a settled strike in log price: 7 millionths of an index point at 7,000."""
 
@@ -38,17 +43,17 @@ _STRIDE = 0.25
 """The walk to a balance looks at prices this far apart, in units of the sharpest σ√τ alive."""
 
 
-def vanna_demand(nodes: Any, row: Any, still: Any, last: Any, x: Any) -> Any:
+def vanna_demand(nodes: Nodes, row: Pair, still: Pair, last: Paths, x: Paths) -> Paths:
     """Hedge asked for by the move of the vols as the price goes from `last` to x: the change of D beyond what
     gamma at fixed vols explains; `row` and `still` are value and slope on the nodes, [2, G]."""
 
-    def change(pair: Any) -> Any:
+    def change(pair: Pair) -> Paths:
         return value_at(nodes, pair[0], pair[1], x) - value_at(nodes, pair[0], pair[1], last)
 
     return change(still) - change(row)
 
 
-def ramp(x: Any, strike: Any) -> Any:
+def ramp(x: Array, strike: Array) -> Array:
     """0 below the strike, 1 above it, straight across `RAMP`."""
     return jnp.clip((x - strike) / RAMP + 0.5, 0.0, 1.0)
 
@@ -79,17 +84,17 @@ class Rows(Protocol):
 class TableRows:
     """Interpolated deltas, for a book of any size."""
 
-    nodes: Any
+    nodes: Array
     """[G]"""
-    delta: Any
+    delta: Array
     """[N + 1, G]; within the loop the two rows of a step, [2, G]"""
-    slope: Any
-    strikes: Any
+    slope: Array
+    strikes: Array
     """log strikes that settle, ascending and padded with inf, [N or fewer, J]; one row within the loop"""
-    below: Any
+    below: Array
     """jumps of D summed over the strikes before each, less all puts, same shape"""
-    jump: Any
-    still: Any = None
+    jump: Array
+    still: Array | None = None
     """potential of the gamma flow and its slope, [N, 2, G], where the surface moves; else None"""
 
     @property
@@ -119,19 +124,19 @@ class LineRows:
     D = Σ units·factor·Φ((x + shift − ln K)/s + s/2) − puts·factor
     """
 
-    strikes: Any
+    strikes: Array
     """ln K ascending, [J]"""
-    units: Any
+    units: Array
     """[J]"""
-    puts: Any
-    spread: Any
+    puts: Array
+    spread: Array
     """s, 0 where nothing lives, [N + 1, J]; within the loop the two rows of a step, [2, J]"""
-    shift: Any
-    factor: Any
+    shift: Array
+    factor: Array
     """0 where the line does not live beyond the instant"""
-    vol: Any
+    vol: Array
     """the hedger's, [J]"""
-    settles: Any
+    settles: Array
     """whether the line settles at this instant, [N, J]; one row within the loop"""
 
     @property

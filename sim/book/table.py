@@ -70,33 +70,33 @@ class HedgeTable:
     that settle there are added in the rows of their settlement.
     """
 
-    impact: Any
+    impact: Array | float
     """c = λ S_ref fraction, log price per index unit of delta"""
-    start_delta: Any
+    start_delta: Array
     """D(0, S₀)"""
-    start_feedback: Any
+    start_feedback: Array
     """g(0, S₀)"""
-    nodes: Any
+    nodes: Array
     """[G]"""
-    delta: Any
+    delta: Array
     """[N, G]"""
-    slope: Any
+    slope: Array
     """dD/dx, [N, G]"""
-    kind: Any
+    kind: Array
     """LOOK_UP where the map rises well clear of a fold everywhere, SEARCH or SETTLE, [N]"""
-    settlement: Any
+    settlement: Array
     """row of the settle arrays, 0 where nothing settles, [N]"""
-    y_first: Any
-    y_width: Any
-    inverse: Any
+    y_first: Array | float
+    y_width: Array | float
+    inverse: Array
     """cubic of D in each cell of y, [N, B, 4]; meaningful where `kind` is LOOK_UP"""
-    settle_left: Any
+    settle_left: Array
     """share of the settling step left at each of the L instants of the lead-in, [L]"""
-    settle_nodes: Any
+    settle_nodes: Array
     """[E, L + 1, H]: the lead-in, then the settlement itself"""
-    settle_delta: Any
-    settle_slope: Any
-    close_increasing: Any
+    settle_delta: Array
+    settle_slope: Array
+    close_increasing: Array
     """whether the map at the close is increasing"""
 
 
@@ -180,7 +180,7 @@ def still_potential(
     Its change from one price to another is what gamma asks of the hedge; what D itself changes beyond that is
     vanna. By the trapezium rule, good to (1/4)²/12 of the sharpest expiry's gamma at its last step.
     """
-    far, nodes = far_positions(positions), table.nodes
+    far, nodes = far_positions(positions), np.asarray(table.nodes)
     steps = np.arange(1, schedule.steps + 1)
     _, slope = book_delta(positions, nodes, steps, ~far, settling=False, frozen=True)
     if far.any():

@@ -9,6 +9,7 @@ from gammawall.sim.book.interpolation import hermite
 from gammawall.sim.book.positions import Positions, book_delta, positions_within
 from gammawall.sim.book.table import LEAST_CLIMB, LOOK_UP, SEARCH, SETTLE, HedgeTable
 from gammawall.sim.sampling.schedule import Schedule
+from gammawall.surfaces.arrays import Array
 
 __all__ = ["table_error"]
 
@@ -32,7 +33,7 @@ def table_error(table: HedgeTable, positions: Positions, schedule: Schedule, spo
         rows = list(zip(*(a[table.settlement[k - 1]] for a in arrays), strict=True))
         worst = max(worst, _search_error(rows[-1], positions, int(k), c))
         if len(rows) > 1:
-            within = positions_within(positions, int(k), table.settle_left)
+            within = positions_within(positions, int(k), np.asarray(table.settle_left))
             for j in (0, len(rows) - 2):
                 worst = max(worst, _search_error(rows[j], within, j, c))
     return worst * spot
@@ -58,16 +59,17 @@ def _cells_to_check(curvature: np.ndarray) -> np.ndarray:
 
 
 def _inverse_error(table: HedgeTable, positions: Positions, k: int) -> float:
-    c, cubics = float(table.impact), table.inverse[k - 1]
+    c, cubics = float(table.impact), np.asarray(table.inverse[k - 1])
     cells = _cells_to_check(np.abs(cubics[:, 2:]).sum(axis=1))
-    y = table.y_first + table.y_width * (cells[:, None] + _BETWEEN).ravel()
+    width = float(table.y_width)
+    y = float(table.y_first) + width * (cells[:, None] + _BETWEEN).ravel()
     delta = _evaluate(cubics[cells])
     exact, slope = _exact_delta(positions, y - c * delta, k)
-    return _price_error(c * (delta - exact), 1.0 + c * slope, 0.0, table.y_width / LEAST_CLIMB)
+    return _price_error(c * (delta - exact), 1.0 + c * slope, 0.0, width / LEAST_CLIMB)
 
 
-def _search_error(row, positions: Positions, k: int, c: float) -> float:
-    nodes, d, m = row
+def _search_error(row: tuple[Array, Array, Array], positions: Positions, k: int, c: float) -> float:
+    nodes, d, m = (np.asarray(a) for a in row)
     wide = np.flatnonzero(np.diff(nodes) > 0.0)
     cells = wide[_cells_to_check(np.abs(np.diff(m)[wide]) * np.diff(nodes)[wide])]
     width, after = np.diff(nodes)[cells], cells + 1
@@ -90,7 +92,9 @@ def _exact_delta(positions: Positions, x: np.ndarray, k: int) -> tuple[np.ndarra
     return delta[0], slope[0]
 
 
-def _price_error(error, climb, bend, width) -> float:
+def _price_error(
+    error: np.ndarray, climb: np.ndarray, bend: np.ndarray | float, width: np.ndarray | float
+) -> float:
     """Price error where the level M is off by `error`: error/M′ on a slope, √(2 error/|M″|) at a fold.
 
     Never more than a cell, whose ends are exact.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +11,9 @@ from scipy.special import ndtr
 
 from gammawall.sim.book.interpolation import lagrange, value_at
 from gammawall.sim.book.positions import Positions, book_delta, chunks, vol_factor
+from gammawall.sim.models.protocols import Paths
 from gammawall.sim.models.surface_motion import StickyStrike
+from gammawall.surfaces.arrays import Array
 
 __all__ = ["BookValues", "book_value", "book_values"]
 
@@ -24,34 +25,35 @@ _NODES = 513
 class BookValues:
     """USD, as functions of the log price."""
 
-    start: Any
-    nodes: Any
+    start: Array
+    nodes: Array
     """[G]"""
-    close: Any
+    close: Array
     """value at the close of what lives beyond it, [G]"""
-    close_slope: Any
-    strikes: Any
+    close_slope: Array
+    strikes: Array
     """strikes that settle at each settlement, ascending, padded with inf, [E, J]"""
-    units: Any
+    units: Array
     """index units of the strikes below each, summed; one more than strikes, [E, J + 1]"""
-    units_strike: Any
+    units_strike: Array
     """the same weighted with the strike"""
-    puts: Any
+    puts: Array
     """index units of the puts that settle, and the same weighted with the strike, [E, 2]"""
-    levels: Any = None
+    levels: Array | None = None
     """log levels of the vols and their barycentric weights, [2, M]; values at the close are then [M, G]"""
 
-    def payoff(self, settlement: Any, x: Any) -> Any:
+    def payoff(self, settlement: Array, x: Paths) -> Paths:
         """Σ units (S − K)⁺ − puts (S − K) of one settlement: calls as calls, puts by parity."""
         price = jnp.exp(x)
         passed = jnp.searchsorted(self.strikes[settlement], price, side="left")
         calls = self.units[settlement, passed] * price - self.units_strike[settlement, passed]
         return calls - (self.puts[settlement, 0] * price - self.puts[settlement, 1])
 
-    def at_close(self, x: Any, level: Any = ()) -> Any:
+    def at_close(self, x: Paths, level: Paths | None = None) -> Paths:
         """Value of what lives beyond the close, at the log level of the vols if that moves."""
         if self.levels is None:
             return value_at(self.nodes, self.close, self.close_slope, x)
+        assert level is not None
         shares = lagrange(self.levels[0], self.levels[1], level)
         values = [value_at(self.nodes, v, s, x) for v, s in zip(self.close, self.close_slope, strict=True)]
         return jnp.sum(shares * jnp.stack(values), axis=0)

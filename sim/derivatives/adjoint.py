@@ -112,26 +112,26 @@ class Outline:
 class Terms:
     """Numbers of a run that the derivative needs; log prices."""
 
-    nodes: Any
-    delta: Any
+    nodes: Array
+    delta: Array
     """[N, G]"""
-    slope: Any
-    impact: Any
-    start_delta: Any
-    strikes: Any
+    slope: Array
+    impact: Array | float
+    start_delta: Array
+    strikes: Array
     """that settle, padded with inf, [E, J]"""
-    settled: Any
+    settled: Array
     """D of the settling contracts by the number of strikes passed, [E, J + 1]"""
-    vol: Any
-    trend: Any
+    vol: Array | float
+    trend: Array
     """E[X_k − X_0], [N]"""
-    trend_per_vol: Any
+    trend_per_vol: Array
     """its derivative in the vol, [N]"""
-    spot: Any
-    strike: Any
-    low: Any
-    high: Any
-    width: Any
+    spot: Array | float
+    strike: Array
+    low: Array
+    high: Array
+    width: Array | float
     """over which an edge of the band rises from 0 to 1, log price"""
 
 
@@ -238,7 +238,7 @@ def _terms(run: Run, dynamics: GBM, measure: Measure, smoothing: float, outline:
     )
 
 
-def _rise(x: Array, begin: Array, width: Array) -> Any:
+def _rise(x: Array, begin: Array, width: Array | float) -> Any:
     """From 0 at `begin` to 1 at `begin + width`, with slope 0 at both ends."""
     u = jnp.clip((x - begin) / width, 0.0, 1.0)
     return u * u * (3.0 - 2.0 * u)
@@ -264,7 +264,7 @@ def _variances(x: Array, outline: Outline) -> tuple[Any, Any]:
 
 
 @functools.partial(jax.jit, static_argnames=("outline", "pairs"))
-def _block(terms: Terms, prices: Array, valid: Array, *, outline: Outline, pairs: bool) -> dict[str, Any]:
+def _block(terms: Terms, prices: jax.Array, valid: Array, *, outline: Outline, pairs: bool) -> dict[str, Any]:
     """Sums of one block of paths per batch, by the names of `Adjoint`.
 
     Args:
@@ -321,7 +321,7 @@ def _batched(a: Array, *, pairs: bool) -> Any:
     return a.reshape(*a.shape[:-1], -1, BATCHES)
 
 
-def _deltas(terms: Terms, x: Array, outline: Outline) -> tuple[Any, Any, Any, list[Any], Any]:
+def _deltas(terms: Terms, x: jax.Array, outline: Outline) -> tuple[Any, Any, Any, list[Any], Any]:
     """At the prices of a block, [N, P]: D of what lives on, 1 + g, D of what settles, at each settlement how
     many strikes lie below the price, and whether the price is free to move."""
 

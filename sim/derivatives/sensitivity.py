@@ -220,7 +220,8 @@ def _status(found: Adjoint, smoothing: float) -> dict[str, Any]:
 def contract_derivatives(case: StaticCase, run: Run, found: Adjoint) -> np.ndarray:
     """Derivatives of the summed `INPUTS` per contract, [B, 10, N]; the unhedged twin's are zero."""
     book, table, log_spot = case.experiment.book, static_market(run).table, run.positions.log_spot
-    weights = contract_weights(found, run.positions, Lines.of(book), run.schedule, table.nodes, log_spot)
+    nodes = np.asarray(table.nodes)
+    weights = contract_weights(found, run.positions, Lines.of(book), run.schedule, nodes, log_spot)
     per = weights * (float(table.impact) * case.fraction * book.multiplier)
     return np.pad(per, ((0, 0), (0, len(INPUTS) - len(STATISTICS)), (0, 0)))
 

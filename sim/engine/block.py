@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,12 @@ import numpy as np
 from gammawall.sim.book.table import HedgeTable
 from gammawall.sim.book.values import BookValues
 from gammawall.sim.measure.statistics import FLOWS, STATISTICS, PathState, Probe, finish, observe, open_state
+from gammawall.sim.models.dynamics import Shocks
 from gammawall.sim.models.order_flow import CUSTOMERS
+from gammawall.sim.models.protocols import Paths, Row
 from gammawall.sim.models.stochastic_level import LEVEL
 from gammawall.sim.sampling.noise import FACTORS, FUNDAMENTAL, normals
-from gammawall.sim.sampling.sobol import sobol_normals
+from gammawall.sim.sampling.sobol import SobolShocks, sobol_normals
 from gammawall.sim.step.accounts import open_ledger, residual
 from gammawall.sim.step.clearing import CAPPED, JUMP
 from gammawall.sim.step.static_step import FixedRow, FixedState, fixed_flows, fixed_step
@@ -30,8 +32,14 @@ from gammawall.sim.step.stepped import (
     stepped,
 )
 from gammawall.sim.types import TILE
+from gammawall.surfaces.arrays import Array, Shape
 
 __all__ = ["PATHS_AXIS", "BlockSums", "FixedMarket", "Given", "Plan", "SteppedMarket", "simulate_block"]
+
+Legs: TypeAlias = Annotated[Array, Shape("2 paths")]
+"""one number per path of the hedged price and of the fundamental, or of the two kinds counted"""
+Vectors: TypeAlias = Annotated[Array, Shape("entries paths")]
+"""the statistics of both legs, [2 m, P]"""
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,8 @@ class SteppedMarket:
     """entries that are the same in every step; None where there is one for each"""
     rows: SteppedBook
     """entries [N, ...]; None where there is one for all"""
-    start_delta: Any
-    start_feedback: Any
+    start_delta: Array
+    start_feedback: Array
 
 
 @jax.tree_util.register_dataclass
@@ -90,21 +98,21 @@ class Given:
     """Everything a block needs besides its paths."""
 
     market: FixedMarket | SteppedMarket
-    drive: Any
+    drive: Row
     """of the fundamental price, entries [N, ...]"""
-    mark: Any
-    late: Any
-    settlement: Any
+    mark: Array
+    late: Array
+    settlement: Array
     """row of the settlement payoffs, −1 where nothing settles, [N]"""
     values: BookValues
     probe: Probe
-    spot: Any
-    fee_rate: Any
+    spot: Array | float
+    fee_rate: Array | float
     """share of the value of every trade"""
-    seed: Any
-    sobol: Any = None
+    seed: Array
+    sobol: SobolShocks | None = None
     """SobolShocks in place of random numbers, for the fundamental price"""
-    snapshot: Any = None
+    snapshot: Array | None = None
     """which snapshot is taken at the end of each step, −1 for none, [N]; None where none is ever taken"""
 
 
@@ -113,29 +121,29 @@ class Given:
 class BlockSums:
     """What a block of paths leaves behind: sums over the valid paths of each tile, and some paths whole."""
 
-    vector: Any
+    vector: Array
     """[tiles, 2 m], hedged statistics then baseline"""
-    cross: Any
+    cross: Array
     """[tiles, 2 m, 2 m]"""
-    squared_returns: Any
+    squared_returns: Array
     """per step and leg, [tiles, N, 2]; [tiles, 0, 2] without series, and so on"""
-    traded: Any
+    traded: Array
     """|net flows| per step, [tiles, N, 5]"""
-    status: Any
+    status: Array
     """path-steps stable, jump, capped, [tiles, 3]"""
-    paths_status: Any
+    paths_status: Array
     """paths with at least one jump, at least one capped step, [tiles, 2]"""
-    residual: Any
+    residual: Array
     """largest self-financing residual of a path, [tiles]; 0 where the accounts are not checked"""
-    beyond: Any
+    beyond: Array
     """index units of the order flow that lay beyond its strikes, [tiles]"""
-    close: Any
+    close: Array
     """log price, [2, P], and the fundamental price it came from in row 1"""
-    snapshots: Any
+    snapshots: Array
     """the same two rows at each instant asked for, [E, 2, P]"""
-    level: Any
+    level: Array
     """log level of the vols at the close, [1, P]; [0, P] where it does not move at random"""
-    kept: Any
+    kept: Array
     """log prices of the first paths of the block, [N + 1, 2, keep]"""
 
 
@@ -143,7 +151,7 @@ PATHS_AXIS = {"close": 1, "snapshots": 2, "level": 1, "kept": 2}
 """The fields of `BlockSums` that hold paths rather than sums of tiles, and where their paths lie."""
 
 
-def _tiles(values: Any, width: int = TILE) -> Any:
+def _tiles(values: Annotated[Array, Shape("... paths")], width: int = TILE) -> Array:
     """Sums over tiles of the last axis, tiles first: a tree of additions that no compiler may reorder."""
     sums = jax.lax.optimization_barrier(values.reshape(*values.shape[:-1], -1, width))
     while width > 1:
@@ -156,7 +164,7 @@ def _tiles(values: Any, width: int = TILE) -> Any:
     return jnp.moveaxis(sums[..., 0], -1, 0)
 
 
-def _cross(values: Any, statistics: tuple[str, ...], width: int) -> Any:
+def _cross(values: Vectors, statistics: tuple[str, ...], width: int) -> Array:
     """Sums over tiles of the outer products of the rows, [2 m, P] → [tiles, 2 m, 2 m].
 
     In pieces so short that no library splits them among threads; always of the full size, by which libraries
@@ -170,13 +178,13 @@ def _cross(values: Any, statistics: tuple[str, ...], width: int) -> Any:
     return _products(values, width)
 
 
-def _products(values: Any, width: int) -> Any:
+def _products(values: Vectors, width: int) -> Array:
     pieces = values.reshape(values.shape[0], -1, width // 8).swapaxes(0, 1)
     products = jnp.einsum("aip,ajp->aij", *jax.lax.optimization_barrier((pieces, pieces)))
     return _tiles(jnp.moveaxis(products, 0, -1), 8)
 
 
-def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> BlockSums:
+def simulate_block(given: Given, paths: Paths, valid: Paths, *, plan: Plan) -> BlockSums:
     """Simulate one block of paths, a whole number of tiles; to be compiled.
 
     Args:
@@ -234,7 +242,9 @@ def simulate_block(given: Given, paths: Any, valid: Any, *, plan: Plan) -> Block
     return _sums(given, plan, market, state, paid, counts, taken, valid, (squared, traded, kept))
 
 
-def _shocks(given: Given, paths: Any, steps: int, plan: Plan) -> Any:
+def _shocks(
+    given: Given, paths: Paths, steps: int, plan: Plan
+) -> Annotated[Array, Shape("steps factors paths")]:
     """Standard normals of the fundamental price, [N, factors, P]."""
     if given.sobol is not None:
         return sobol_normals(given.sobol, paths, plan.factors)
@@ -242,14 +252,16 @@ def _shocks(given: Given, paths: Any, steps: int, plan: Plan) -> Any:
     return _drawn(given.seed, streams, paths, steps, plan)
 
 
-def _drawn(seed: Any, streams: list[int], paths: Any, count: int, plan: Plan, section: Any = 0) -> Any:
+def _drawn(
+    seed: Array, streams: list[int], paths: Paths, count: int, plan: Plan, section: Array | int = 0
+) -> Annotated[Array, Shape("count streams paths")]:
     """Standard normals, float32 [count, streams, P]."""
     numbers = paths >> 1 if plan.antithetic else paths
     z = jnp.stack([normals(seed, s, numbers, count, section) for s in streams], axis=1)
     return z * jnp.where(paths & 1, -1.0, 1.0).astype(z.dtype) if plan.antithetic else z
 
 
-def _open_market(given: Given, paths: Any, plan: Plan):
+def _open_market(given: Given, paths: Paths, plan: Plan):
     """State of the market at the start, g there, the names of its flows, and what moves it by a step."""
     market, count = given.market, paths.shape[0]
     if isinstance(market, FixedMarket):
@@ -257,7 +269,15 @@ def _open_market(given: Given, paths: Any, plan: Plan):
         start = none + table.start_delta
         opened = FixedState(none + table.impact * start, start, open_ledger(-start[None], given.spot))
 
-        def by_map(state, seen: PathState, row, fundamental, increment, number, z):
+        def by_map(
+            state: FixedState,
+            seen: PathState,
+            row: FixedRow,
+            fundamental: Paths,
+            increment: Paths,
+            number: Array,
+            z: Shocks,
+        ):
             return fixed_step(
                 table, row, state, seen.x[0], seen.x[1], fundamental, given.seed, paths,
                 number, unwind=plan.unwind,
@@ -269,7 +289,15 @@ def _open_market(given: Given, paths: Any, plan: Plan):
     first = _whole(market.constant, jax.tree_util.tree_map(lambda a: a[0], market.rows))
     opened = open_stepped(stepper, first, market.start_delta, given.spot, count)
 
-    def by_step(state, seen: PathState, row, fundamental, increment, number, z):
+    def by_step(
+        state: SteppedState,
+        seen: PathState,
+        row: SteppedBook,
+        fundamental: Paths,
+        increment: Paths,
+        number: Array,
+        z: Shocks,
+    ):
         book, orders = _whole(market.constant, row), None
         if book.flow is not None:
             wanted = book.flow.log_strikes.shape[0] + 2
@@ -283,7 +311,7 @@ def _open_market(given: Given, paths: Any, plan: Plan):
     return opened, market.start_feedback, followed_flows(stepper, first), by_step
 
 
-def _whole(constant: Any, row: Any) -> Any:
+def _whole(constant: SteppedBook, row: SteppedBook) -> SteppedBook:
     """One step's arrays from what is constant and what is not."""
     none = lambda a: a is None  # noqa: E731 - a None marks the entry that the other tree holds
     constants, tree = jax.tree_util.tree_flatten(constant, is_leaf=none)
@@ -298,11 +326,11 @@ def _sums(
     plan: Plan,
     market: FixedState | SteppedState,
     state: PathState,
-    paid,
-    counts,
-    taken,
-    valid,
-    series,
+    paid: Legs,
+    counts: Legs,
+    taken: tuple[Legs, ...],
+    valid: Paths,
+    series: tuple[Array, Array, Array],
 ) -> BlockSums:
     squared, traded, kept = series
     x, ledger, beyond = state.x[0], market.ledger, jnp.zeros_like(state.x[0])

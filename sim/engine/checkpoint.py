@@ -126,13 +126,13 @@ def _sources() -> list[bytes]:
     return [file.read_bytes() for folder in folders for file in sorted(folder.rglob("*.py"))]
 
 
-def _hash(value: Any) -> str:
+def _hash(value: object) -> str:
     digest = hashlib.sha256()
     _feed(digest.update, value)
     return digest.hexdigest()
 
 
-def _feed(update: Callable[[bytes], None], value: Any) -> None:
+def _feed(update: Callable[[bytes], None], value: object) -> None:
     """Feed a value into a hash: what it is, never where it lies in memory."""
     update(f"<{type(value).__name__}>".encode())
     if isinstance(value, np.ndarray | np.generic | jax.Array):

@@ -188,7 +188,7 @@ def _values(
     level: StochasticLevel | None,
     schedule: Schedule,
 ) -> BookValues:
-    values = book_values(whole, settling, log_spot, table.nodes[0], table.nodes[-1])
+    values = book_values(whole, settling, log_spot, float(table.nodes[0]), float(table.nodes[-1]))
     return values if level is None else level_values(values, whole, level.levels(schedule))
 
 

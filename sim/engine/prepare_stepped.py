@@ -96,7 +96,7 @@ def _book_rows(
     if level is None and sums_lines(positions):
         lines = line_rows(positions)
         return _by_step(_in_pairs(lines, ("spread", "shift", "factor")), ("settles",))
-    start = book_delta(positions, table.nodes, np.array([0]), settling=False)
+    start = book_delta(positions, np.asarray(table.nodes), np.array([0]), settling=False)
     base = dataclasses.replace(
         table_rows(table, start, positions), still=still_rows(table, positions, schedule)
     )

@@ -116,14 +116,15 @@ def collect(found: RunSums, run: Run, case: Experiment, timing: dict[str, float]
     known = _known(run, case.dynamics, market) if config.control else None
     observations = config.paths // 2 if config.antithetic else config.paths
     metrics = estimate(
-        observations, sums.vector, sums.cross, scales_of(run, market), groups=found.groups, known=known,
-        statistics=run.plan.statistics, names=case.measure.metrics,
+        observations, np.asarray(sums.vector), np.asarray(sums.cross), scales_of(run, market),
+        groups=found.groups, known=known, statistics=run.plan.statistics, names=case.measure.metrics,
     )  # fmt: skip
     marks = np.flatnonzero(run.given.mark)
     sampled_years = np.diff(np.cumsum(schedule.variance)[marks], prepend=0.0)
     close, kept = np.exp(sums.close), np.exp(sums.kept)
     own = marks if run.plan.series else marks[:0]
-    flows = sums.traded[own] / config.paths * market.spot / USD_BN
+    flows = np.asarray(sums.traded)[own] / config.paths * market.spot / USD_BN
+    squares = np.asarray(sums.squared_returns)[own] / config.paths
     return SimResult(
         metrics=tuple(metrics),
         status=_status(found, run, case),
@@ -134,7 +135,7 @@ def collect(found: RunSums, run: Run, case: Experiment, timing: dict[str, float]
         sample_ends=schedule.minutes[marks + 1],
         sample_paths=kept[:, 0].T,
         sample_baseline=kept[:, 1].T,
-        step_variance=_per_interval(sums.squared_returns[own] / config.paths, sampled_years[: own.size]),
+        step_variance=_per_interval(squares, sampled_years[: own.size]),
         step_flow_usd_bn=flows[:, 0],
         step_demand_usd_bn=flows[:, 1:],
         start_feedback=run.start_feedback,
@@ -165,8 +166,8 @@ def scales_of(run: Run, market: Market) -> Scales:
 
 
 def _known(run: Run, dynamics: Dynamics, market: Market) -> dict[str, float]:
-    given = run.given
-    return known_baseline(dynamics, run.schedule, given.probe, market.spot, given.mark, given.late)
+    mark, late = np.asarray(run.given.mark), np.asarray(run.given.late)
+    return known_baseline(dynamics, run.schedule, run.given.probe, market.spot, mark, late)
 
 
 def _status(found: RunSums, run: Run, case: Experiment) -> dict[str, float]:

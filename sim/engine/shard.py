@@ -21,6 +21,7 @@ from jax.sharding import SingleDeviceSharding
 
 from gammawall.sim.engine.block import BlockSums, Given, Plan, simulate_block
 from gammawall.sim.engine.checkpoint import Record
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.precision import compiler_options
 
@@ -70,7 +71,7 @@ class Caller:
             sums = compiled(given, *arguments)
             return {field.name: np.asarray(getattr(sums, field.name)) for field in fields(BlockSums)}
 
-    def _prepare(self, turn: int, where: SingleDeviceSharding, arguments: tuple[Any, Any]) -> Any:
+    def _prepare(self, turn: int, where: SingleDeviceSharding, arguments: tuple[Array, Array]) -> Any:
         with self._locks[turn]:
             if self._ready[turn] is None:
                 self._times.append(time.perf_counter())
@@ -81,7 +82,7 @@ class Caller:
             return self._ready[turn]
 
 
-def compiled_block(plan: Plan, device: Any, given: Given, paths: Any, valid: Any) -> Any:
+def compiled_block(plan: Plan, device: Any, given: Given, paths: Array, valid: Array) -> Any:
     """`simulate_block` for arguments of these shapes on a device; the last `_MOST_COMPILED` are kept."""
     leaves, tree = jax.tree_util.tree_flatten((given, paths, valid))
     key = (tree, plan, device, *((a.shape, str(a.dtype)) for a in leaves))
@@ -95,10 +96,10 @@ def compiled_block(plan: Plan, device: Any, given: Given, paths: Any, valid: Any
     return program
 
 
-def _compile(plan: Plan, given: Given, *arguments: Any) -> Any:
+def _compile(plan: Plan, given: Given, *arguments: Array) -> Any:
     # A function of its own, since jax keeps what it compiled as long as the function lives.
     @jax.jit
-    def block(given: Given, paths: Any, valid: Any) -> BlockSums:
+    def block(given: Given, paths: Array, valid: Array) -> BlockSums:
         return simulate_block(given, paths, valid, plan=plan)
 
     return block.lower(given, *arguments).compile(compiler_options=compiler_options())

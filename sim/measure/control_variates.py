@@ -13,6 +13,7 @@ from scipy.special import ndtr
 from gammawall.sim.measure.statistics import Probe
 from gammawall.sim.models.dynamics import Dynamics, NormalDynamics, NormalMoves
 from gammawall.sim.sampling.schedule import Schedule
+from gammawall.surfaces.arrays import Array
 
 __all__ = ["adjust", "known_baseline"]
 
@@ -55,7 +56,7 @@ def _normal(
     mean, variance = np.cumsum(moves.mean), np.cumsum(moves.variance)
     spread = np.sqrt(variance)
 
-    def below(level: float) -> np.ndarray:
+    def below(level: Array) -> np.ndarray:
         # A step of no variance leaves the price where it was.
         distance = level - probe.log_spot - mean
         return ndtr(distance / np.where(spread > 0.0, spread, np.where(distance == 0.0, 1.0, 1e-300)))

@@ -51,17 +51,17 @@ Leg = dict[str, Any]
 Formula = Callable[[Leg, Leg, Scales], Any]
 
 
-def _vol_pct(variance: Any, years: float) -> Any:
+def _vol_pct(variance: np.ndarray, years: float) -> Any:
     return 100.0 * np.sqrt(variance / years)
 
 
-def _spread(square: Any, mean: Any) -> Any:
+def _spread(square: np.ndarray, mean: np.ndarray) -> Any:
     variance = square - mean * mean
     # Paths that all end at one price leave rounding, of either sign.
     return np.sqrt(variance) if np.real(variance) > _ROUNDING * np.real(square) else 0.0 * variance
 
 
-def _ratio(over: Any, under: Any) -> Any:
+def _ratio(over: np.ndarray, under: np.ndarray) -> Any:
     # A price that never moved has no correlation.
     return over / under if under != 0.0 else 0.0 * over
 

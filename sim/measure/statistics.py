@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from gammawall.sim.book.rows import RAMP
+from gammawall.sim.models.protocols import Paths
+from gammawall.surfaces.arrays import Array, Shape
 
 __all__ = ["FLOWS", "STATISTICS", "PathState", "Probe", "finish", "observe", "open_state"]
+
+Legs: TypeAlias = Annotated[Array, Shape("2 paths")]
+"""one number per path, hedged and baseline"""
 
 STATISTICS = (
     "in_band",
@@ -60,12 +65,12 @@ _AT_STRIKE = 0.5000001 * RAMP
 class Probe:
     """What the paths are measured against; log prices."""
 
-    log_spot: Any
-    log_strike: Any
-    band_low: Any
-    band_high: Any
-    corridor_low: Any
-    corridor_high: Any
+    log_spot: Array
+    log_strike: Array
+    band_low: Array
+    band_high: Array
+    corridor_low: Array
+    corridor_high: Array
 
 
 @jax.tree_util.register_dataclass
@@ -73,26 +78,28 @@ class Probe:
 class PathState:
     """Running statistics of a block of paths; price entries are [2, P], feedback and each flow [P]."""
 
-    x: Any
-    x_mark: Any
+    x: Legs
+    x_mark: Legs | None
     """price at the last mark, between which returns and trades are measured; None if every step is one"""
-    last_return: Any
-    realised: Any
-    realised_late: Any
-    lag_product: Any
-    high: Any
-    low: Any
-    attempting: Any
-    failed: Any
-    corridor_steps: Any
-    feedback: Any
-    flows: Any
+    last_return: Legs
+    realised: Legs
+    realised_late: Legs
+    lag_product: Legs
+    high: Legs
+    low: Legs
+    attempting: Legs
+    failed: Legs
+    corridor_steps: Legs
+    feedback: Paths
+    flows: dict[str, Paths]
     """net since the last mark, by name; empty if every step is one"""
-    flows_abs: Any
-    flow_peak: Any
+    flows_abs: dict[str, Paths]
+    flow_peak: Paths
 
 
-def open_state(probe: Probe, feedback, paths: int, followed: Sequence[str], sampled: bool) -> PathState:
+def open_state(
+    probe: Probe, feedback: Array, paths: int, followed: Sequence[str], sampled: bool
+) -> PathState:
     """State at the start of the run; `followed` names its flows, `sampled` says whether marks are apart."""
     x = jnp.full((2, paths), probe.log_spot)
     zero, none = jnp.zeros_like(x), jnp.zeros_like(x[0])
@@ -115,7 +122,15 @@ def open_state(probe: Probe, feedback, paths: int, followed: Sequence[str], samp
     )
 
 
-def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> tuple[PathState, Any, Any]:
+def observe(
+    state: PathState,
+    probe: Probe,
+    x: Legs,
+    flows: dict[str, Paths],
+    feedback: Paths,
+    mark: Array | None,
+    late: Array,
+) -> tuple[PathState, Legs, dict[str, Paths]]:
     """Take in one step.
 
     Args:
@@ -131,10 +146,11 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
         The new state, squared returns [2, P] and |net flows| [P] by name, both zero between marks.
     """
 
-    def at_mark(value: Any, between: Any) -> Any:
+    def at_mark(value: Array, between: Array | float) -> Array:
         return value if mark is None else jnp.where(mark, value, between)
 
-    r = at_mark(x - (state.x if mark is None else state.x_mark), 0.0)
+    last = state.x if state.x_mark is None else state.x_mark
+    r = at_mark(x - last, 0.0)
     squared = r * r
     net = {name: state.flows.get(name, 0.0) + flow for name, flow in flows.items()}
     traded = {name: at_mark(jnp.abs(flow), 0.0) for name, flow in net.items()}
@@ -143,7 +159,7 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
     return (
         PathState(
             x=x,
-            x_mark=None if mark is None else jnp.where(mark, x, state.x_mark),
+            x_mark=None if mark is None else jnp.where(mark, x, last),
             last_return=at_mark(r, state.last_return),
             realised=state.realised + squared,
             realised_late=state.realised_late + jnp.where(late, squared, 0.0),
@@ -163,7 +179,16 @@ def observe(state: PathState, probe: Probe, x, flows, feedback, mark, late) -> t
     )
 
 
-def finish(state: PathState, probe: Probe, spot, steps: int, pnl, fees, halted, names: Sequence[str]):
+def finish(
+    state: PathState,
+    probe: Probe,
+    spot: Array | float,
+    steps: int,
+    pnl: Legs,
+    fees: Paths,
+    halted: Paths,
+    names: Sequence[str],
+) -> Annotated[Array, Shape("2 names paths")]:
     """The named `STATISTICS` of each path, [2, len(names), P]; the others are not worked out.
 
     Flows are in index units of delta; pnl is the dealers' profit in USD, hedged and unhedged, [2, P]; fees

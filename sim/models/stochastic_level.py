@@ -129,8 +129,8 @@ def level_rows(
     base: TableRows, positions: Positions, schedule: Schedule, motion: StochasticLevel
 ) -> LevelRows:
     """Tables of a fixed book at every level, deltas [N + 1, M, G]."""
-    levels, every = motion.levels(schedule), np.arange(schedule.steps + 1)
-    tables = [book_delta(at_level(positions, level), base.nodes, every, settling=False) for level in levels]
+    levels, every, nodes = motion.levels(schedule), np.arange(schedule.steps + 1), np.asarray(base.nodes)
+    tables = [book_delta(at_level(positions, level), nodes, every, settling=False) for level in levels]
     return LevelRows(
         base=dataclasses.replace(
             base,
@@ -144,7 +144,7 @@ def level_rows(
 
 def level_values(values: BookValues, positions: Positions, levels: Levels) -> BookValues:
     """The values of a book with those at the close, and their slopes, at every level, [M, G]."""
-    last, nodes = positions.variance_left.shape[1] - 1, values.nodes
+    last, nodes = positions.variance_left.shape[1] - 1, np.asarray(values.nodes)
     moved = [at_level(positions, level) for level in levels]
     deltas = [book_delta(p, nodes, np.array([last]), settling=False)[0][0] for p in moved]
     return dataclasses.replace(

@@ -6,12 +6,11 @@ the step block and the stream, so that a path is the same whatever else is simul
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.pricing.normal import normal_from_bits
 
 __all__ = ["FACTORS", "FUNDAMENTAL", "LEAD_IN", "normals", "philox4x32", "split_seed"]
@@ -53,7 +52,7 @@ def philox4x32(counter: tuple[jax.Array, ...], key: tuple[jax.Array, jax.Array])
     return c0, c1, c2, c3
 
 
-def normals(seed: jax.Array, stream: int, paths: jax.Array, steps: int, section: Any = 0) -> jax.Array:
+def normals(seed: Array, stream: int, paths: Array, steps: int, section: Array | int = 0) -> jax.Array:
     """Standard normals of some paths, float32 [steps, paths].
 
     Args:

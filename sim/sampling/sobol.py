@@ -36,13 +36,13 @@ class Bridge:
     """Brownian motion at N instants built from the last one inwards: W_at = left W_before + right W_after +
     spread z, one row per normal, [N]; instant 0 is the start."""
 
-    at: Any
-    before: Any
-    after: Any
-    left: Any
-    right: Any
-    spread: Any
-    scale: Any
+    at: Array
+    before: Array
+    after: Array
+    left: Array
+    right: Array
+    spread: Array
+    scale: Array
     """1/√(step), [N]"""
 
 
@@ -51,9 +51,9 @@ class Bridge:
 class SobolShocks:
     """What the points of a run are made of."""
 
-    directions: Any
+    directions: Array
     """scrambled direction numbers, uint32 [R, N·F, m]"""
-    shift: Any
+    shift: Array
     """uint32 [R, N·F]"""
     bridge: Bridge
 
@@ -159,11 +159,11 @@ def sobol_normals(shocks: SobolShocks, paths: Array, factors: int) -> Any:
     return _bridged(shocks.bridge, z)
 
 
-def _bridged(bridge: Bridge, z: Array) -> Any:
+def _bridged(bridge: Bridge, z: Array) -> Array:
     """Increments of the Brownian motion over the root of their variance: standard normals, [N, ...]."""
     walk = jnp.zeros((z.shape[0] + 1, *z.shape[1:]))
 
-    def fill(walk, row):
+    def fill(walk: jax.Array, row: tuple[Array, ...]) -> tuple[jax.Array, None]:
         at, before, after, left, right, spread, shock = row
         return walk.at[at].set(left * walk[before] + right * walk[after] + spread * shock), None
 

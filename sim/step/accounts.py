@@ -40,7 +40,7 @@ class Ledger:
     """of the index when last entered, [P]"""
 
 
-def open_ledger(hedge: Groups, spot: Array) -> Ledger:
+def open_ledger(hedge: Groups, spot: Array | float) -> Ledger:
     """Books at the start: the hedge is bought at the initial price, without impact or fee."""
     none = jnp.zeros_like(hedge)
     return Ledger(hedge, cash=-hedge * spot, gains=none, traded=none, price=none[0] + spot)

@@ -8,20 +8,29 @@ where it was to the first root on the side it is pushed to (model.md, section 2)
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gammawall.sim.book.interpolation import cubic, hermite, root_in_cell
+from gammawall.sim.book.interpolation import Cubics, Nodes, cubic, hermite, root_in_cell
+from gammawall.sim.models.protocols import Paths
+from gammawall.surfaces.arrays import Array, Shape
 
 __all__ = ["CAPPED", "JUMP", "STABLE", "first_root", "inverse_lookup"]
+
+Cleared: TypeAlias = tuple[Paths, Paths, Paths, Paths]
+"""log price, D, feedback, status"""
 
 STABLE, JUMP, CAPPED = np.int32(0), np.int32(1), np.int32(2)
 """Status of one path-step: the root is on the branch the price was on; it lies beyond a fold; there is none
 on the grid and the price stands at the edge."""
 
 
-def inverse_lookup(y, y_first, y_width, coefficients, c):
+def inverse_lookup(
+    y: Paths, y_first: Array | float, y_width: Array | float, coefficients: Cubics, c: Array | float
+) -> Cleared:
     """Clearing by table, for a step whose map is increasing everywhere.
 
     Args:
@@ -44,18 +53,20 @@ def inverse_lookup(y, y_first, y_width, coefficients, c):
     return y - c * delta, delta, feedback, jnp.where(inside, STABLE, CAPPED)
 
 
-def _first_at_least(values, row, start, level):
+def _first_at_least(
+    values: Annotated[Array, Shape("2 nodes")], row: Paths, start: Paths, level: Paths
+) -> Paths:
     """First index ≥ start where values[row] ≥ level; a row's length where there is none. Binary lifting."""
     length = values.shape[1]
     reaches = 2 ** jnp.arange(length.bit_length(), dtype=jnp.int32)
 
-    def widen(peaks, reach):
+    def widen(peaks: Array, reach: Array) -> tuple[Array, Array]:
         """Peaks of twice the reach, from those of this one."""
         ahead = jnp.arange(length) + reach
         beyond = jnp.where(ahead < length, peaks[:, jnp.minimum(ahead, length - 1)], -jnp.inf)
         return jnp.maximum(peaks, beyond), peaks
 
-    def leap(index, rung):
+    def leap(index: Paths, rung: tuple[Array, Array]) -> tuple[Paths, None]:
         peaks, reach = rung
         peak = peaks[row, jnp.minimum(index, length - 1)]
         return jnp.where((index < length) & (peak < level), index + reach, index), None
@@ -65,7 +76,9 @@ def _first_at_least(values, row, start, level):
     return jnp.minimum(index, length)
 
 
-def first_root(y, x_previous, nodes, delta, slope, c):
+def first_root(
+    y: Paths, x_previous: Paths, nodes: Nodes, delta: Nodes, slope: Nodes, c: Array | float
+) -> Cleared:
     """Clearing by search, for any book: the first root met on the way from the previous price.
 
     Args:

@@ -9,7 +9,6 @@ settlement price, it falls by their share, so that the price does not move.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +16,11 @@ import jax.numpy as jnp
 from gammawall.sim.book.interpolation import value_at, value_between
 from gammawall.sim.book.rows import vanna_demand
 from gammawall.sim.book.table import HedgeTable
+from gammawall.sim.models.protocols import Paths
 from gammawall.sim.sampling.noise import LEAD_IN, normals
 from gammawall.sim.step.accounts import Ledger, hand_over, post
 from gammawall.sim.step.clearing import first_root, inverse_lookup
+from gammawall.surfaces.arrays import Array
 
 __all__ = ["FixedRow", "FixedState", "fixed_flows", "fixed_step"]
 
@@ -29,14 +30,14 @@ __all__ = ["FixedRow", "FixedState", "fixed_flows", "fixed_step"]
 class FixedRow:
     """One step of the per-step arrays of `HedgeTable`."""
 
-    delta: Any
-    slope: Any
-    kind: Any
-    settlement: Any
-    inverse: Any
-    still: Any
+    delta: Array
+    slope: Array
+    kind: Array
+    settlement: Array
+    inverse: Array
+    still: Array | None
     """potential of the gamma flow and its slope, [2, G], where the surface moves; else None"""
-    bridge: Any
+    bridge: Array
     """standard deviation of the fundamental price over the step, for the lead-in"""
 
 
@@ -45,8 +46,8 @@ class FixedRow:
 class FixedState:
     """What a path carries besides its price; [P]."""
 
-    shift: Any
-    delta: Any
+    shift: Paths
+    delta: Array
     """D at the last price and instant that is hedged: of the contracts that live on, and of those that
     settled there if their hedges are unwound in the market"""
     ledger: Ledger
@@ -61,15 +62,15 @@ def fixed_step(
     table: HedgeTable,
     row: FixedRow,
     state: FixedState,
-    last: Any,
-    begin: Any,
-    fundamental: Any,
-    seed: Any,
-    paths: Any,
-    number: Any,
+    last: Paths,
+    begin: Paths,
+    fundamental: Paths,
+    seed: Array,
+    paths: Paths,
+    number: Array,
     *,
     unwind: bool,
-):
+) -> tuple[FixedState, Paths, Paths, Paths, dict[str, Paths]]:
     """Clear one step.
 
     Args:
@@ -120,7 +121,18 @@ def fixed_step(
     return FixedState(shift, d if unwind else living, ledger), x, feedback, status, flows
 
 
-def _settle(table: HedgeTable, arrays, bridge, begin, end, shift, x, seed, paths, number):
+def _settle(
+    table: HedgeTable,
+    arrays: list[Array],
+    bridge: Array,
+    begin: Paths,
+    end: Paths,
+    shift: Paths,
+    x: Paths,
+    seed: Array,
+    paths: Paths,
+    number: Array,
+) -> tuple[Paths, Paths, Paths]:
     """Clear at the instants of the lead-in and at the settlement; the worst status of them counts.
 
     The fundamental price inside the step is a Brownian bridge: from time left τ to ρτ, mean
@@ -133,7 +145,7 @@ def _settle(table: HedgeTable, arrays, bridge, begin, end, shift, x, seed, paths
     ratio = after / before
     spreads = bridge * jnp.sqrt(before * ratio * (1.0 - ratio))
 
-    def step(carry, inputs):
+    def step(carry: tuple[Paths, ...], inputs: tuple[Array, ...]) -> tuple[tuple[Paths, ...], None]:
         between, x, _, worst = carry
         z, pull, width, nodes, row_delta, row_slope = inputs
         between = end + pull * (between - end) + width * z

@@ -169,7 +169,7 @@ def _shares(book: SteppedBook, paths: int) -> Groups:
 
 
 def open_stepped(
-    stepper: Stepper, book: SteppedBook, start_delta: Array, spot: Array, paths: int
+    stepper: Stepper, book: SteppedBook, start_delta: Array, spot: Array | float, paths: int
 ) -> SteppedState:
     """State at the start: every group holds the hedge of its share."""
     return SteppedState(
