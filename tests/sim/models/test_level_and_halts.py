@@ -105,7 +105,7 @@ def test_mean_reversion_and_correlation_in_the_numbers() -> None:
         variance = kept**2 * variance + shared**2 + own**2
     years = schedule.variance.sum()
     assert variance == pytest.approx(4.0 * -np.expm1(-600.0 * years) / 600.0, rel=1e-12)
-    assert numbers["shared"] / np.hypot(numbers["shared"], numbers["own"]) == pytest.approx(-0.6)
+    assert numbers.shared / np.hypot(numbers.shared, numbers.own) == pytest.approx(-0.6)
 
 
 @pytest.mark.parametrize(
