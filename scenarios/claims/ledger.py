@@ -27,7 +27,15 @@ from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.whole_folders import REPORT, check_folder, to_json, write_bytes
 from gammawall.surfaces.errors import InputError
 
-__all__ = ["Plan", "check_ledger_folder", "judge_all", "ledger_frame", "open_store", "plan", "save_ledger"]
+__all__ = [
+    "LedgerPlan",
+    "check_ledger_folder",
+    "judge_all",
+    "ledger_frame",
+    "open_store",
+    "plan",
+    "save_ledger",
+]
 
 Progress = Callable[[int, int], None]
 
@@ -38,7 +46,7 @@ _CURVE = "amplification.json"
 
 
 @dataclass(frozen=True)
-class Plan:
+class LedgerPlan:
     """What a ledger will run."""
 
     scenarios: tuple[Scenario, ...]
@@ -69,7 +77,7 @@ def plan(
     *,
     impacts: Sequence[float] = IMPACTS,
     paths: int | None = None,
-) -> Plan:
+) -> LedgerPlan:
     """Check every setting of every claim; nothing is run.
 
     Args:
@@ -97,11 +105,11 @@ def plan(
         # A file of the user's may bear that name and be of another kind.
         with contextlib.suppress(InputError):
             curve = curve_cases(scenario) if scenario.name == _CURVE_OF else curve
-    return Plan(scenarios, tuple(float(i) for i in impacts), sum(map(len, tried)), runs, curve)
+    return LedgerPlan(scenarios, tuple(float(i) for i in impacts), sum(map(len, tried)), runs, curve)
 
 
 def judge_all(
-    planned: Plan | None = None,
+    planned: LedgerPlan | None = None,
     *,
     store: CellStore | None = None,
     progress: Progress | None = None,
@@ -271,7 +279,7 @@ def _turned(entry: Mapping[str, Any], *kinds: str) -> bool:
     return {"holds", "fails"} <= {row["outcome"] for row in entry["rows"] if row["kind"] in kinds}
 
 
-def _after(done: int, planned: Plan, progress: Progress | None) -> Progress:
+def _after(done: int, planned: LedgerPlan, progress: Progress | None) -> Progress:
     def tell(own: int, total: int) -> None:
         if progress is not None:
             progress(done + own, planned.steps)

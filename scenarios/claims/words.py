@@ -91,7 +91,7 @@ def sign_sentence(record: Mapping[str, Any]) -> str:
     turned, total = record["turned_by_sign"], len(record["claims"])
     which = f": {', '.join(turned)}" if turned else ""
     return (
-        f"The opposite sign of all that dealers hold changes the outcome of {len(turned)} of {total}{which}."
+        f"Turning the sign of everything dealers hold changes the outcome of {len(turned)} of {total}{which}."
     )
 
 

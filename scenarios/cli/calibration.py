@@ -22,14 +22,15 @@ def calibrate_impact(
         typer.Option(metavar="YYYY-MM-DD", help="Fit before this day, judge from it on."),
     ] = None,
     report: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write pictures as one HTML file, or into a folder.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write a page with charts as one HTML file, or into a folder."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Estimate price impact from a record of gamma.
+    """Estimate price impact from daily dealer gamma.
 
-    Maximum likelihood of the next day's return whose scale is σ0/(1 + 0.01 λ GEX), by period, with resampled
-    intervals, judged out of sample and beside past vol. An upper bound: vol also drives gamma.
+    A fit by maximum likelihood: the next day's return has scale σ0/(1 + 0.01 λ GEX). By period, with
+    bootstrap intervals, judged out of sample and beside past vol. An upper bound: vol also drives gamma.
     """
     from gammawall.scenarios.calibration.file import read_history
     from gammawall.scenarios.calibration.record import calibration_record

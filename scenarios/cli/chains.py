@@ -22,7 +22,7 @@ __all__ = ["Convention", "exposures", "surface"]
 Convention = Annotated[
     str,
     typer.Option(
-        help="Who is long: calls_long_puts_short, calls_short_puts_long, all_long, all_short, "
+        help="What dealers hold: calls_long_puts_short, calls_short_puts_long, all_long, all_short, "
         "or a .csv of dealers' signed contracts by symbol."
     ),
 ]
@@ -33,7 +33,7 @@ def exposures(
     json: Json = None,
     convention: Convention = "calls_long_puts_short",
     size: Annotated[
-        str, typer.Option(help="Size of each position: open_interest, volume or max.")
+        str, typer.Option(help="What gives the size of a position: open_interest, volume or max (of both).")
     ] = "open_interest",
     spot: Spot = None,
     as_of: AsOf = None,
@@ -46,9 +46,9 @@ def exposures(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Print or draw dealers' exposures and levels.
+    """Measure dealers' exposures and find the levels.
 
-    Gamma, delta, vanna and charm under a convention of who is long; zero gamma, walls and maximum pain.
+    Gamma, delta, vanna and charm under a convention of who is long; zero gamma, walls and max pain.
     """
     from gammawall.scenarios.chains.exposure_record import exposure_record
     from gammawall.scenarios.whole_folders import write_text
@@ -86,7 +86,8 @@ def surface(
 ) -> None:
     """Fit, audit and draw a chain's vol surface.
 
-    Both eSSVI and SVI slices. The report goes to runs/NAME-surface.html unless --report says otherwise.
+    Fits eSSVI and SVI, and checks both for arbitrage. The report goes to runs/NAME-surface.html unless
+    --report says otherwise.
     """
     from gammawall.scenarios.chains.surface_report import surface_report
     from gammawall.scenarios.whole_folders import write_text
@@ -132,7 +133,7 @@ def _print_exposures(record: dict[str, Any]) -> None:
             text += f" (runner-up {sure['runner_up']:,.10g}, {sure['confidence']:.0%} behind)"
         console.print(f"{name.replace('_', ' ')}: {text}")
     pain = record["max_pain"]
-    console.print(f"max pain of the first expiry: {'none' if pain is None else f'{pain:,.10g}'}")
+    console.print(f"max pain, first expiry: {'none' if pain is None else f'{pain:,.10g}'}")
     for note in record["report"].get("notes", ()):
         console.print(Text(f"note: {note}"))
 

@@ -11,7 +11,7 @@ from gammawall.scenarios.cli.interrupts import heed_interrupts
 from gammawall.scenarios.cli.options import Json, Quiet, check_targets, write_json
 
 if TYPE_CHECKING:
-    from gammawall.scenarios.claims.ledger import Plan
+    from gammawall.scenarios.claims.ledger import LedgerPlan
     from gammawall.scenarios.runs.cell_store import CellStore
 
 __all__ = ["ledger"]
@@ -24,7 +24,7 @@ def ledger(
             metavar="[NAMES]...", help="Scenarios, or paths of TOML files, with a claim; all when none."
         ),
     ] = None,
-    paths: Annotated[int, typer.Option(help="Paths of every run.")] = 8192,
+    paths: Annotated[int, typer.Option(help="Number of paths of every run.")] = 8192,
     out: Annotated[str, typer.Option(metavar="DIR", help="Where to write.")] = "runs/ledger",
     json: Json = None,
     quiet: Quiet = False,
@@ -56,7 +56,7 @@ def ledger(
         _print_ledger(record, page)
 
 
-def _print_plan(planned: Plan, store: CellStore) -> None:
+def _print_plan(planned: LedgerPlan, store: CellStore) -> None:
     """What a ledger is about to run, before it does."""
     from gammawall.scenarios.cli.terminal import terminal
 
@@ -64,7 +64,7 @@ def _print_plan(planned: Plan, store: CellStore) -> None:
     claims, done = len(planned.scenarios), f", {kept:,} of them done before" if kept else ""
     terminal().print(
         f"{claims:,} claim{'s' * (claims != 1)} in {planned.settings:,} settings: {runs:,} runs{done}; most "
-        "of the time is compilation, a few seconds for each new shape"
+        "of the time goes into compilation, a few seconds for each new shape of run"
     )
 
 
@@ -88,8 +88,8 @@ def _print_ledger(record: dict[str, Any], page: Path) -> None:
     names = ("claim", "scenario", "verdict", "effect", "threshold", "depends on")
     rows = table(*names)
     for claim in record["claims"]:
-        cells = (claim["id"], claim["scenario"], claim["verdict"], effect_text(claim, claim["rows"][0]))
+        texts = (claim["id"], claim["scenario"], claim["verdict"], effect_text(claim, claim["rows"][0]))
         bound = f"{claim['holds']} {number_words(claim, claim['threshold'])}"
-        rows.add_row(*map(Text, (*cells, bound, condition_words(claim, 1))))
+        rows.add_row(*map(Text, (*texts, bound, condition_words(claim, 1))))
     console.print(rows)
     print_report(console, page)

@@ -108,8 +108,8 @@ def _print_comparison(found: Comparison, report: Path) -> None:
             console.print()
             listed = table(title, *map(escape, found.names))
             for change in changes[:_MOST_CHANGES]:
-                cells = [change["key"], *(leaf_text(change[k]) for k in "ab")]
-                listed.add_row(*map(Text, cells))
+                texts = [change["key"], *(leaf_text(change[k]) for k in "ab")]
+                listed.add_row(*map(Text, texts))
             console.print(listed)
             if len(changes) > _MOST_CHANGES:
                 console.print(f"and {len(changes) - _MOST_CHANGES:,} more, in the report and the record")

@@ -16,7 +16,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="gammawall",
-    help="What dealers' option hedging does to the price: given an options surface and who is long it.",
+    help="What dealers' option hedging does to the price, given option quotes and who is long them.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

@@ -23,7 +23,7 @@ Json = Annotated[
     typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output."),
 ]
 Report = Annotated[
-    str | None, typer.Option("--report", metavar="FILE", help="Write pictures as one HTML file.")
+    str | None, typer.Option("--report", metavar="FILE", help="Write a page with charts as one HTML file.")
 ]
 Spot = Annotated[float | None, typer.Option(help="Index level, where the file does not say.")]
 AsOf = Annotated[str | None, typer.Option(help="Time of the quotes, where the file does not say.")]

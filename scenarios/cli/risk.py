@@ -33,7 +33,9 @@ def risk(
     level: Annotated[
         list[float] | None, typer.Option(help="Level of VaR and ES, such as 0.99; may be repeated.")
     ] = None,
-    paths: Annotated[int | None, typer.Option(help="The scenario's own number when not given.")] = None,
+    paths: Annotated[
+        int | None, typer.Option(help="Number of paths; the scenario's own when not given.")
+    ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where to write; runs/NAME-risk when not given.")
     ] = None,
@@ -94,23 +96,23 @@ def _print_risk(record: dict[str, Any], report: Path) -> None:
     rows = table(f"measure, USD{unit}", "with feedback", "without", "difference")
     for row in record["summary"]:
         level = "" if row["level"] is None else f" {level_name(row['level'])}"
-        cells = [
+        texts = [
             format_gap(row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale)
             if leg == "difference"
             else format_estimate(row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale)
             for leg in legs
         ]
-        rows.add_row(f"{row['measure']}{level}", *map(unbroken, cells))
+        rows.add_row(f"{row['measure']}{level}", *map(unbroken, texts))
     console.print(rows)
     console.print()
     largest = sorted(record["positions"], key=lambda r: abs(r["es_feedback_usd"]), reverse=True)[:5]
     parts = table(f"largest parts of ES, USD{unit}", "with feedback", "without")
     for row in largest:
-        cells = [
+        texts = [
             format_estimate(row[f"es_{leg}_usd"] / scale, row[f"es_{leg}_stderr_usd"] / scale)
             for leg in legs[:2]
         ]
-        parts.add_row(Text(row["label"]), *map(unbroken, cells))
+        parts.add_row(Text(row["label"]), *map(unbroken, texts))
     console.print(parts)
     for note in record["notes"]:
         console.print(Text(f"note: {note}"))

@@ -164,8 +164,8 @@ def _print_run(result: Result, report: Path) -> None:
     if status["jump"]:
         paths = document["resolved"]["simulation"]["paths"]
         console.print(
-            f"jumps: on {status['paths_with_jump']:,} of {paths:,} paths no price near by cleared the market "
-            "and the price jumped to the next that did"
+            f"jumps: on {status['paths_with_jump']:,} of {paths:,} paths no nearby price cleared the market, "
+            "and the price jumped to the next one that did"
         )
     console.print(
         f"{timing['table_s']:.1f} s tables, {timing['compile_s']:.1f} s compilation, {timing['run_s']:.1f} s "

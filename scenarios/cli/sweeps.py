@@ -45,9 +45,11 @@ def sweep(
     ] = None,
     json: Json = None,
     quiet: Quiet = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run all cells again, also those on disk.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run every cell again, even if it is on disk.")
+    ] = False,
 ) -> None:
-    """Run a scenario over a grid of values of its keys.
+    """Run a scenario over a grid of parameter values.
 
     Writes one row per cell as Parquet, and a report. A sweep that was stopped resumes where it left off; all
     cells share one seed. Exits with 3, after writing, if some price left the grid.

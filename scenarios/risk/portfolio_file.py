@@ -40,8 +40,8 @@ def read_portfolio(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES
         if file.is_dir():
             raise InputError(f"{file} is a folder: name a CSV file")
         content = _read(file, most_bytes)
-        # Nothing is unpacked, evaluated or taken for a missing value: cells are text.
-        cells = pd.read_csv(
+        # Nothing is unpacked, evaluated or taken for a missing value: everything is text.
+        texts = pd.read_csv(
             io.BytesIO(content),
             header=None,
             dtype=str,
@@ -60,7 +60,7 @@ def read_portfolio(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{file} is not a CSV file in UTF-8 with one width throughout: {reason}") from None
     try:
-        return Portfolio.from_frame(cells.iloc[1:].set_axis(list(cells.iloc[0]), axis=1))
+        return Portfolio.from_frame(texts.iloc[1:].set_axis(list(texts.iloc[0]), axis=1))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 

@@ -133,13 +133,13 @@ def _summary(record: dict[str, Any]) -> Table:
     rows = []
     for row in record["summary"]:
         level = "" if row["level"] is None else f" {level_name(row['level'])}"
-        cells = [
+        texts = [
             format_estimate(
                 row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale, signed=leg == "difference"
             )
             for leg in legs
         ]
-        rows.append([f"{row['measure']}{level}", *cells])
+        rows.append([f"{row['measure']}{level}", *texts])
     columns = [f"measure, USD{unit}", "with feedback", "without", "difference"]
     note = (
         "VaR and ES are losses: positive numbers. The error of a difference is smaller than those of the two "
@@ -187,12 +187,12 @@ def _positions(record: dict[str, Any]) -> Table:
     rows = []
     for row in ordered[:_MOST_ROWS]:
         expiry = "–" if row["expiry"] is None else pd.Timestamp(row["expiry"]).strftime("%Y-%m-%d %H:%M")
-        cells = [
+        texts = [
             format_estimate(row[f"es_{leg}_usd"] / scale, row[f"es_{leg}_stderr_usd"] / scale)
             for leg in ("feedback", "no_feedback")
         ]
         kind = [row["type"], number_text(row["contracts"], 0), level_text(row["strike"]), expiry]
-        rows.append([row["label"], *kind, number_text(row["vol_pct"]), *cells])
+        rows.append([row["label"], *kind, number_text(row["vol_pct"]), *texts])
     columns = [
         "position",
         "type",

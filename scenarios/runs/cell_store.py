@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import json
@@ -24,28 +25,22 @@ from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.whole_folders import to_json, write_bytes
 
 __all__ = [
+    "CellRecord",
     "CellStore",
-    "Record",
     "cell_key",
     "code_versions",
+    "own_sources",
     "run_cell",
     "source_fingerprint",
 ]
 
-Record = dict[str, Any]
+CellRecord = dict[str, Any]
 
-_OWN_SOURCES = (
-    "spec/build",
-    "runs/cell_store",
-    "spec/kinds",
-    "spec/tables",
-    "spec/registry",
-    "runs/runner",
-    "spec/schema",
-    "spec/scenario",
-    "spec/scalars",
-)
-"""modules of this layer that decide a number; a change to a picture must not run everything again"""
+_HERE = "gammawall.scenarios."
+_ROOTS = ("runs/cell_store", "spec/kinds")
+"""modules of this layer where its numbers begin; the kinds are loaded by name"""
+_TELLING = ("runs/report", "runs/results")
+"""modules that only tell what was found: a change to a picture must not run everything again"""
 
 
 class CellStore:
@@ -66,7 +61,9 @@ class CellStore:
         self.folder = None if folder is None else Path(folder).resolve()
         self.hits = self.computed = self.redone = 0
 
-    def compute(self, scenario: Scenario, *, progress: Callable[[int, int], None] | None = None) -> Record:
+    def compute(
+        self, scenario: Scenario, *, progress: Callable[[int, int], None] | None = None
+    ) -> CellRecord:
         """The record of a cell, from the folder if it is there, else by a run that is then kept.
 
         Args:
@@ -86,7 +83,7 @@ class CellStore:
             self.save(found)
         return found
 
-    def load(self, scenario: Scenario) -> Record | None:
+    def load(self, scenario: Scenario) -> CellRecord | None:
         """A finished cell; None if there is none, or its file is damaged."""
         if self.folder is None:
             return None
@@ -107,7 +104,7 @@ class CellStore:
         self.hits += 1
         return {"name": scenario.name, **record}
 
-    def save(self, record: Record) -> None:
+    def save(self, record: CellRecord) -> None:
         """Keep a cell that `run_cell` ran, here or elsewhere.
 
         Raises:
@@ -126,7 +123,7 @@ class CellStore:
         return self.folder / f"{key}.json"
 
 
-def run_cell(scenario: Scenario, *, progress: Callable[[int, int], None] | None = None) -> Record:
+def run_cell(scenario: Scenario, *, progress: Callable[[int, int], None] | None = None) -> CellRecord:
     """Run a scenario and keep what is the same on every run."""
     document = run(scenario, progress=progress).document
     record = {
@@ -164,8 +161,27 @@ def source_fingerprint() -> str:
     """SHA-256 of the code that makes numbers, by content and name."""
     layers = [Path(package.__file__ or "").parent for package in (gammawall.surfaces, gammawall.sim)]
     files = [file for folder in layers for file in sorted(folder.rglob("*.py"))]
-    files += [Path(__file__).parents[1] / f"{name}.py" for name in _OWN_SOURCES]
+    files += [_layer() / f"{name}.py" for name in own_sources()]
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.parent.name}/{file.name}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def own_sources() -> list[str]:
+    """Modules of this layer that decide a number, such as ``runs/runner``: what the roots import."""
+    found, todo = set(), list(_ROOTS)
+    while todo:
+        name = todo.pop()
+        if name in found or name in _TELLING or not (file := _layer() / f"{name}.py").exists():
+            continue
+        found.add(name)
+        tree = ast.parse(file.read_bytes())
+        told = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        own = [module.removeprefix(_HERE) for module in told if module.startswith(_HERE)]
+        todo += [module.replace(".", "/") for module in own]
+    return sorted(found)
+
+
+def _layer() -> Path:
+    return Path(__file__).parents[1]

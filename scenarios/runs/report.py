@@ -18,7 +18,7 @@ from gammawall.scenarios.runs.objects import RESULT
 from gammawall.scenarios.runs.results import Result
 from gammawall.scenarios.whole_folders import write_text
 
-__all__ = ["RunRecord", "render_report", "write_report"]
+__all__ = ["FinishedRun", "render_report", "write_report"]
 
 _TILES = (
     "pin_mass",
@@ -30,7 +30,7 @@ _TILES = (
 _MOST_TILES = 4
 
 
-class RunRecord(Protocol):
+class FinishedRun(Protocol):
     """A finished run: the record as written to JSON, and the arrays beside it."""
 
     @property
@@ -40,7 +40,7 @@ class RunRecord(Protocol):
     def series(self) -> Mapping[str, Any]: ...
 
 
-def write_report(result: RunRecord, path: str | os.PathLike[str]) -> Path:
+def write_report(result: FinishedRun, path: str | os.PathLike[str]) -> Path:
     """Write the report of a run as one HTML file that works without a network.
 
     Args:
@@ -63,7 +63,7 @@ def write_report(result: RunRecord, path: str | os.PathLike[str]) -> Path:
     return write_text(target, render_report(result))
 
 
-def render_report(result: RunRecord) -> str:
+def render_report(result: FinishedRun) -> str:
     """The report of a run as the text of an HTML page."""
     document, series = result.document, result.series
     resolved = mapping(document.get("resolved"))

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from gammawall.scenarios.runs.cell_store import Record, cell_key, code_versions, run_cell
+from gammawall.scenarios.runs.cell_store import CellRecord, cell_key, code_versions, run_cell
 from gammawall.scenarios.spec.build import build
 from gammawall.scenarios.sweeps.grid import Cell
 from gammawall.surfaces.errors import InputError
@@ -30,7 +30,7 @@ def run_on_dask(
     *,
     workers: int | None = None,
     scheduler: str | None = None,
-) -> Generator[tuple[int, Record], None, None]:
+) -> Generator[tuple[int, CellRecord], None, None]:
     """Run cells on local processes or on a cluster, in whatever order they finish.
 
     Args:
@@ -70,7 +70,7 @@ def run_on_dask(
         for future in finished:
             number, cell, key = running.pop(future)
             try:
-                record: Record = future.result()
+                record: CellRecord = future.result()
             except KilledWorker as failure:
                 raise ChildProcessError(
                     f"{failure.allowed_failures + 1} workers died in the cell {', '.join(cell.settings)}, "
@@ -85,7 +85,7 @@ def run_on_dask(
             hand_out()
 
 
-def _difference(record: Record) -> str:
+def _difference(record: CellRecord) -> str:
     theirs = record.get("provenance", {})
     names = [name for name, ours in code_versions().items() if theirs.get(name) != ours]
     return (

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.provenance import environment
-from gammawall.scenarios.runs.cell_store import CellStore, Record, run_cell
+from gammawall.scenarios.runs.cell_store import CellRecord, CellStore, run_cell
 from gammawall.scenarios.spec.build import build
 from gammawall.scenarios.spec.load import as_scenario
 from gammawall.scenarios.spec.scenario import Scenario
@@ -102,12 +102,12 @@ def sweep(
 
 def _run_here(
     todo: Iterable[tuple[int, Cell]], tell: Callable[[], None]
-) -> Generator[tuple[int, Record], None, None]:
+) -> Generator[tuple[int, CellRecord], None, None]:
     for i, cell in todo:
         yield i, run_cell(build(cell.spec), progress=lambda done, total: tell())
 
 
-def _frame(scenario: Scenario, grid: Grid, cells: list[Cell], records: list[Record]) -> pd.DataFrame:
+def _frame(scenario: Scenario, grid: Grid, cells: list[Cell], records: list[CellRecord]) -> pd.DataFrame:
     columns: dict[str, Any] = {key: _column([cell.values[i] for cell in cells]) for i, key in enumerate(grid)}
     columns["cell"] = [record["key"] for record in records]
     units, descriptions = {}, {}

@@ -10,7 +10,7 @@ import pytest
 
 from gammawall.scenarios import load
 from gammawall.scenarios.runs import cell_store as cells
-from gammawall.scenarios.runs.cell_store import CellStore, cell_key
+from gammawall.scenarios.runs.cell_store import CellStore, cell_key, own_sources
 from gammawall.scenarios.whole_folders import write_bytes
 from gammawall.surfaces.errors import InputError
 from tests.helpers.scenario_files import SCENARIO, write
@@ -135,3 +135,18 @@ def test_writers_at_the_same_time_leave_one_whole_file(tmp_path):
         writer.join()
     assert seen | {path.read_bytes()} <= set(contents)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_fingerprint_covers_what_makes_numbers_and_no_picture():
+    found = own_sources()
+    deciding = {
+        "runs/runner",
+        "runs/cell_store",
+        "spec/build",
+        "spec/kinds",
+        "spec/tables",
+        "spec/load",
+        "record",
+    }
+    assert deciding <= set(found)
+    assert not [name for name in found if name.startswith(("pages/", "cli/")) or "figures" in name]
