@@ -1,4 +1,8 @@
-"""Stories to run: `load` a scenario, `run` it, `write_report`. Everything is imported on first use."""
+"""Stories to run: `load` a scenario, `run` it, `write_report`. Everything is imported on first use.
+
+Every command of ``gammawall`` is a function here under the same name, with ``_`` for ``-``; ``list`` is
+`library`, ``risk`` is `portfolio_risk` and ``ledger`` is `judge_all`.
+"""
 
 if __name__ != "gammawall.scenarios":
     raise ImportError(
@@ -8,9 +12,11 @@ if __name__ != "gammawall.scenarios":
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gammawall.scenarios.api import calibrate_impact, export, exposures, surface
     from gammawall.scenarios.claims.amplification import amplification_curve
     from gammawall.scenarios.claims.judge import Judgement, judge
     from gammawall.scenarios.claims.ledger import judge_all, plan
+    from gammawall.scenarios.installation import doctor
     from gammawall.scenarios.risk.portfolio_file import read_portfolio
     from gammawall.scenarios.risk.record import portfolio_risk
     from gammawall.scenarios.runs.cell_store import CellStore
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from gammawall.scenarios.runs.report import write_report
     from gammawall.scenarios.runs.results import Result
     from gammawall.scenarios.runs.runner import run
-    from gammawall.scenarios.spec.catalogue import library
+    from gammawall.scenarios.spec.catalogue import library, show
     from gammawall.scenarios.spec.load import load
     from gammawall.scenarios.spec.registry import register_kind
     from gammawall.scenarios.spec.scenario import Scenario
@@ -32,7 +38,11 @@ __all__ = [
     "Scenario",
     "Sweep",
     "amplification_curve",
+    "calibrate_impact",
     "compare",
+    "doctor",
+    "export",
+    "exposures",
     "judge",
     "judge_all",
     "library",
@@ -42,6 +52,8 @@ __all__ = [
     "read_portfolio",
     "register_kind",
     "run",
+    "show",
+    "surface",
     "sweep",
     "write_report",
 ]
@@ -56,13 +68,19 @@ _HOME = {
     "amplification_curve": "claims.amplification",
     "judge": "claims.judge",
     "judge_all": "claims.ledger",
+    "calibrate_impact": "api",
     "compare": "runs.comparison",
+    "doctor": "installation",
+    "export": "api",
+    "exposures": "api",
     "library": "spec.catalogue",
     "load": "spec.load",
     "portfolio_risk": "risk.record",
     "read_portfolio": "risk.portfolio_file",
     "register_kind": "spec.registry",
     "run": "runs.runner",
+    "show": "spec.catalogue",
+    "surface": "api",
     "sweep": "sweeps.sweep",
     "write_report": "runs.report",
 }

@@ -32,17 +32,13 @@ def calibrate_impact(
     A fit by maximum likelihood: the next day's return has scale σ0/(1 + 0.01 λ GEX). By period, with
     bootstrap intervals, judged out of sample and beside past vol. An upper bound: vol also drives gamma.
     """
-    from gammawall.scenarios.calibration.file import read_history
-    from gammawall.scenarios.calibration.record import calibration_record
-    from gammawall.scenarios.calibration.report import calibration_report
-    from gammawall.scenarios.whole_folders import REPORT, write_text
+    from gammawall.scenarios.api import calibrate_impact as calibrate
+    from gammawall.scenarios.whole_folders import REPORT
 
     if report is not None and not report.lower().endswith((".html", ".htm")):
         report = str(Path(report) / REPORT)
     check_targets(json, report)
-    record = calibration_record(read_history(history), split)
-    if report is not None:
-        write_text(report, calibration_report(record))
+    record = calibrate(history, split, report=report)
     write_json(json, record)
     if json != "-" and not quiet:
         _print_calibration(record, None if report is None else Path(report))

@@ -50,27 +50,11 @@ def exposures(
 
     Gamma, delta, vanna and charm under a convention of who is long; zero gamma, walls and max pain.
     """
-    from gammawall.scenarios.chains.exposure_record import exposure_record
-    from gammawall.scenarios.whole_folders import write_text
-    from gammawall.surfaces import SignedFlow, chain_terms, dealer_book, exposures, read_chain
+    from gammawall.scenarios.api import exposures as expose
 
     check_targets(json, report)
     check_targets(levels)
-    quotes = read_chain(chain, as_of=as_of, spot=spot)
-    who = SignedFlow.read_csv(convention) if convention.endswith(".csv") else convention
-    terms = chain_terms(quotes)
-    book = dealer_book(quotes, who, size, terms=terms)
-    exposed = exposures(book)
-    record = exposure_record(book, exposed, quotes, terms=terms)
-    if report is not None:
-        from gammawall.scenarios.chains.exposures_report import exposures_report
-
-        write_text(report, exposures_report(quotes, book, exposed, record, terms))
-    if levels is not None:
-        from gammawall.scenarios.runs.export import level_rows, write_levels
-
-        title = f"{Path(chain).name} {book.as_of:%Y-%m-%d %H:%M}"
-        write_levels(level_rows(record), levels, title=title, pine=levels.endswith(".pine"))
+    record = expose(chain, convention, size=size, spot=spot, as_of=as_of, report=report, levels=levels)
     write_json(json, record)
     if "-" not in (json, levels) and not quiet:
         _print_exposures(record)
@@ -89,14 +73,11 @@ def surface(
     Fits eSSVI and SVI, and checks both for arbitrage. The report goes to runs/NAME-surface.html unless
     --report says otherwise.
     """
-    from gammawall.scenarios.chains.surface_report import surface_report
-    from gammawall.scenarios.whole_folders import write_text
-    from gammawall.surfaces import read_chain
+    from gammawall.scenarios.api import surface as fit_and_audit
 
     target = report or str(Path("runs") / f"{Path(chain).name.split('.')[0]}-surface.html")
     check_targets(json, target)
-    record, page = surface_report(read_chain(chain, as_of=as_of, spot=spot))
-    write_text(target, page)
+    record = fit_and_audit(chain, spot=spot, as_of=as_of, report=target)
     write_json(json, record)
     if json != "-" and not quiet:
         _print_surface(record, Path(target))

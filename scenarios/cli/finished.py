@@ -72,10 +72,9 @@ def export(
     csv and parquet make a folder with one table each of metrics, theory, closes, gamma, paths and volatility,
     units in the column names. levels is a CSV of name and price; pine is a script to paste into TradingView.
     """
-    from gammawall.scenarios.runs.comparison import read_result
-    from gammawall.scenarios.runs.export import export_run
+    from gammawall.scenarios.api import export as write_out
 
-    target = export_run(read_result(run), to, out, source=run)
+    target = write_out(run, to, out)
     if target is not None:
         typer.echo(str(target))
 

@@ -9,8 +9,8 @@ import sys
 import typer
 
 from gammawall.scenarios.cli import calibration, chains, claims, finished, risk, runs, sweeps
-from gammawall.scenarios.cli.compile_cache import keep_compiled_programs
 from gammawall.scenarios.cli.interrupts import interrupted, on_interrupt
+from gammawall.scenarios.compile_cache import keep_compiled_programs
 
 __all__ = ["app", "main"]
 

@@ -22,7 +22,7 @@ from gammawall.scenarios.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from gammawall.scenarios.cli.doctor import Check
+    from gammawall.scenarios.installation import Check
     from gammawall.scenarios.runs.results import Result
 
 __all__ = ["doctor", "list_scenarios", "run", "show"]
@@ -42,12 +42,9 @@ def list_scenarios() -> None:
 
 def show(name: ScenarioName) -> None:
     """Print a scenario file."""
-    from gammawall.scenarios.spec.catalogue import locate, read_text
-    from gammawall.scenarios.spec.registry import foreign_kinds
+    from gammawall.scenarios.spec.catalogue import show as text_of
 
-    typer.echo(read_text(locate(name)), nl=False)
-    for line in foreign_kinds():
-        typer.echo(f"# also installed: {line}")
+    typer.echo(text_of(name), nl=False)
 
 
 def run(
@@ -114,7 +111,7 @@ def _command(scenario: str, chain: str | None, settings: Sequence[str]) -> str:
 
 def doctor() -> None:
     """Check this installation."""
-    from gammawall.scenarios.cli.doctor import examine
+    from gammawall.scenarios.installation import doctor as examine
 
     checks = examine()
     _print_checks(checks)

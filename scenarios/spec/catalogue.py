@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gammawall.surfaces.limits import read_limited
 
-__all__ = ["library", "locate", "read_text", "summaries"]
+__all__ = ["library", "locate", "read_text", "show", "summaries"]
 
 _LIMIT_BYTES = 1_000_000
 
@@ -29,6 +29,25 @@ def summaries() -> dict[str, str]:
     """Name → first sentence of the story of every scenario of the library."""
     stories = {name: tomllib.loads(read_text(path)).get("story", "") for name, path in library().items()}
     return {name: re.split(r"(?<=\.)\s", story, maxsplit=1)[0] for name, story in stories.items()}
+
+
+def show(name_or_path: str | os.PathLike[str]) -> str:
+    """The text of a scenario file, and a comment for each kind that another distribution adds.
+
+    Args:
+        name_or_path: a name of `library`, or the path of a file.
+
+    Raises:
+        InputError: there is no such scenario, or its file cannot be read.
+
+    Example:
+        >>> print(scenarios.show("pin-7000").splitlines()[0])
+        name = "pin-7000"
+    """
+    from gammawall.scenarios.spec.registry import foreign_kinds
+
+    lines = (f"# also installed: {line}\n" for line in foreign_kinds())
+    return "".join([read_text(locate(name_or_path)), *lines])
 
 
 def locate(name_or_path: str | os.PathLike[str]) -> Path:

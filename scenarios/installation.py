@@ -13,11 +13,11 @@ import jax
 import numpy as np
 from scipy.special import ndtr
 
-from gammawall.scenarios.cli.compile_cache import find_cache
+from gammawall.scenarios.compile_cache import find_cache
 from gammawall.sim.sampling.noise import philox4x32
 from gammawall.surfaces.pricing.black import black_price
 
-__all__ = ["Check", "examine"]
+__all__ = ["Check", "doctor"]
 
 _PACKAGES = ("jax", "jaxlib", "numpy", "pandas", "scipy", "optax", "pydantic", "plotly")
 
@@ -31,8 +31,16 @@ class Check:
     good: bool = True
 
 
-def examine() -> list[Check]:
-    """Versions, devices, precision, what would make it faster, and known answers."""
+def doctor() -> list[Check]:
+    """Check this installation: versions, devices, precision, what would make it faster, and known answers.
+
+    Returns:
+        One line each, with its name, its text and whether it is ``good``.
+
+    Example:
+        >>> all(check.good for check in scenarios.doctor())
+        True
+    """
     x64 = bool(jax.config.read("jax_enable_x64"))
     return [
         Check("gammawall", metadata.version("gammawall")),

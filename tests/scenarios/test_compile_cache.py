@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gammawall.scenarios.cli import compile_cache
-from gammawall.scenarios.cli.compile_cache import SWITCH, find_cache, keep_compiled_programs
+from gammawall.scenarios import compile_cache
+from gammawall.scenarios.compile_cache import SWITCH, find_cache, keep_compiled_programs
 
 RUN = [sys.executable, "-m", "gammawall.scenarios.cli.main"]
 
