@@ -13,6 +13,7 @@ from gammawall.scenarios.runs.runner import run
 from gammawall.scenarios.spec.load import as_scenario, vary
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.sim import GBM, Clearing, LinearImpact, ZeroDteFlow, theory
+from gammawall.sim.measure.statistics import LATE_MINUTES
 from gammawall.sim.sampling.schedule import Schedule, make_schedule
 from gammawall.surfaces.errors import InputError
 from gammawall.surfaces.units import SESSION_MINUTES
@@ -28,7 +29,6 @@ __all__ = [
 
 IMBALANCES = (-0.04, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03, 0.04)
 """Customers' net purchases, share of the volume; dealers are long where they are negative."""
-_LATE_MINUTES = 30.0
 _SESSIONS_A_YEAR = 252.0
 _PATHS = 4096
 _DENSE = 161
@@ -175,7 +175,7 @@ def _closed_point(case: Scenario, imbalance: float | None = None) -> dict[str, A
     b = flow.imbalance if imbalance is None else float(imbalance)
     g, apart = mean_feedback(case, b), mean_feedback(case, b, apart=True)
     minutes_left, impact = _minutes_left(case), case.spec.impact.get("bp_per_usd_bn")
-    late = minutes_left <= _LATE_MINUTES * (1.0 + 1e-9)
+    late = minutes_left <= LATE_MINUTES * (1.0 + 1e-9)
     contracts = 0.0 - b * float(flow.volume(schedule).sum())
     fold = theory.fold_time(theory.log_wall(contracts, case.market.spot, impact), flow.vol)
     folded = minutes_left[g <= -1.0]

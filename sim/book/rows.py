@@ -129,7 +129,7 @@ class LineRows:
     units: Array
     """[J]"""
     puts: Array
-    spread: Array
+    total_vol: Array
     """s, 0 where nothing lives, [N + 1, J]; within the loop the two rows of a step, [2, J]"""
     shift: Array
     factor: Array
@@ -148,7 +148,7 @@ class LineRows:
 
     def living(self, x: Array, now: int = 1, stretch: Array | float = 1.0) -> Array:
         """`stretch` multiplies the hedger's vols, path by path."""
-        s, shift, factor = self.spread[now], self.shift[now], self.factor[now]
+        s, shift, factor = self.total_vol[now], self.shift[now], self.factor[now]
         safe = jnp.where(s > 0.0, s, 1.0)[:, None] * stretch
         d = (x[None, :] + (shift - self.strikes)[:, None]) / safe + 0.5 * safe
         return jnp.sum((self.units[:, None] * norm_cdf(d) - self.puts[:, None]) * factor[:, None], axis=0)
@@ -189,7 +189,9 @@ def line_rows(positions: Positions) -> LineRows:
         strikes=positions.log_strike[order],
         units=positions.units[order],
         puts=positions.puts[order],
-        spread=np.where(lives, positions.total_vol[order] * np.sqrt(positions.variance_left[group].T), 0.0),
+        total_vol=np.where(
+            lives, positions.total_vol[order] * np.sqrt(positions.variance_left[group].T), 0.0
+        ),
         shift=positions.log_carry[order] * left,
         factor=np.where(lives, np.exp(positions.log_factor[order] * left), 0.0),
         vol=positions.vol[order],
@@ -201,6 +203,6 @@ def strides(positions: Positions, low: float, high: float) -> np.ndarray:
     """How far apart the walk looks at prices in each step, log price, [N]."""
     inside = (positions.log_strike > low) & (positions.log_strike < high) & (positions.units != 0.0)
     left = positions.variance_left[positions.group[inside], 1:]
-    spread = positions.total_vol[inside, None] * np.sqrt(np.where(left > 0.0, left, np.inf))
+    total_vol = positions.total_vol[inside, None] * np.sqrt(np.where(left > 0.0, left, np.inf))
     widest = (high - low) / 8.0
-    return np.minimum(_STRIDE * spread.min(axis=0, initial=np.inf), widest)
+    return np.minimum(_STRIDE * total_vol.min(axis=0, initial=np.inf), widest)

@@ -29,7 +29,7 @@ __all__ = [
     "HedgeTable",
     "build_table",
     "far_positions",
-    "sharpest_spread",
+    "sharpest_total_vol",
     "still_potential",
 ]
 
@@ -45,7 +45,7 @@ _FAR_SHARE = 0.2
 LEAST_CLIMB = 0.5
 """The inverse is used where dM/dx = 1 + g is at least this at every node. Towards a fold dx/dy grows without
 bound and a cubic in y loses the price: by 4e-4 of the node spacing at 0.3, by a whole spacing at 0.02."""
-_LEAD_IN = 0.8 ** np.arange(1, 33)
+_LEAD_IN_SHARES = 0.8 ** np.arange(1, 33)
 """Shares of the last step left at the instants between it and the close, when the map folds at the close. The
 path then decides which branch it settles on: a fold narrows as √τ, and is crossed the later the more rarely
 one looks. Pin probability of a short wall (−20,000 contracts, 1 bp per USD bn, ±5 points): .0109 where the
@@ -128,7 +128,7 @@ def build_table(
     low, high = _price_range(positions, log_spot, y_low, y_high, impact, schedule.steps)
     if any_policy:
         low, high = min(low, log_spot + log_range[0]), max(high, log_spot + log_range[1])
-    near_width, far_width = sharpest_spread(positions, far, low, high)
+    near_width, far_width = sharpest_total_vol(positions, far, low, high)
     coarse = _grid(low, high, _FAR_SPACING * far_width, config.max_nodes)
     wanted = min(_SPACING * near_width, _FAR_SPACING * far_width)
     nodes = _grid(low, high, wanted, config.max_nodes)
@@ -191,7 +191,7 @@ def still_potential(
     return np.concatenate([np.zeros((steps.size, 1)), np.cumsum(rise, axis=1)], axis=1), slope
 
 
-def sharpest_spread(positions: Positions, far: np.ndarray, low: float, high: float) -> tuple[float, float]:
+def sharpest_total_vol(positions: Positions, far: np.ndarray, low: float, high: float) -> tuple[float, float]:
     """Smallest σ√τ that the tables must resolve: of near positions before settling, of far ones at the close.
 
     Positions whose strike lies outside the price range do not count. Infinite where there are none.
@@ -277,7 +277,7 @@ def _settle_rows(
     """The settle arrays of `HedgeTable`: with a lead-in to every settlement if the map folds at any."""
     rows = [_settlement(positions, nodes, smooth[0][[k - 1]], smooth[1][[k - 1]], int(k)) for k in settling]
     rising = [bool((np.diff(x + impact * d) >= 0.0).all()) for x, d, _ in rows]
-    left = np.zeros(0) if all(rising) else _LEAD_IN
+    left = np.zeros(0) if all(rising) else _LEAD_IN_SHARES
     stacks = [
         [*(_lead_in(positions, nodes, smooth, int(k)) if left.size else ()), row]
         for k, row in zip(settling, rows, strict=True)
@@ -323,17 +323,17 @@ def _lead_in(positions: Positions, nodes: np.ndarray, smooth: Pair, step: int) -
     Around every settling strike the nodes are as dense as its own σ√τ demands at that instant; what lives on
     is smooth there and is taken on the straight line in time between the two ends of the step.
     """
-    within, instants = positions_within(positions, step, _LEAD_IN), np.arange(_LEAD_IN.size)
+    within, instants = positions_within(positions, step, _LEAD_IN_SHARES), np.arange(_LEAD_IN_SHARES.size)
     settling = positions.settles(step)
     rest, rest_slope = _across(positions, nodes, smooth, step, settling)
     inside = settling & (positions.log_strike > nodes[0]) & (positions.log_strike < nodes[-1])
     strikes, which = np.unique(positions.log_strike[inside], return_inverse=True)
     rows = []
     for j in instants:
-        spread = np.full(strikes.size, np.inf)
+        total_vol = np.full(strikes.size, np.inf)
         share = within.variance_left[positions.group[inside], j]
-        np.minimum.at(spread, which.ravel(), positions.total_vol[inside] * np.sqrt(share))
-        clusters = (strikes[:, None] + spread[:, None] * _CLUSTER).ravel()
+        np.minimum.at(total_vol, which.ravel(), positions.total_vol[inside] * np.sqrt(share))
+        clusters = (strikes[:, None] + total_vol[:, None] * _CLUSTER).ravel()
         clusters = clusters[(clusters > nodes[0]) & (clusters < nodes[-1])]
         x = np.sort(np.concatenate([nodes, clusters]))
         delta, slope = book_delta(within, x, np.array([j]), settling)
@@ -353,7 +353,7 @@ def _across(
         begin, begin_slope = smooth[0][step - 2] - held[0], smooth[1][step - 2] - held_slope[0]
     else:
         (begin,), (begin_slope,) = book_delta(positions, nodes, np.array([0]), ~settling, settling=False)
-    left = _LEAD_IN[:, None]
+    left = _LEAD_IN_SHARES[:, None]
     return end + left * (begin - end), end_slope + left * (begin_slope - end_slope)
 
 

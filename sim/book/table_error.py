@@ -40,10 +40,10 @@ def table_error(table: HedgeTable, positions: Positions, schedule: Schedule, spo
 
 
 def _instants_to_check(table: HedgeTable, positions: Positions, steps: int) -> list[int]:
-    spread = np.linspace(1, steps - 1, 9).astype(int)
+    even = np.linspace(1, steps - 1, 9).astype(int)
     settled = np.flatnonzero(np.diff((positions.variance_left > 0.0).sum(axis=0)))
     changes = np.flatnonzero(np.diff(table.kind)) + 1
-    chosen = np.concatenate([spread, settled, settled + 1, settled + 2, changes, changes + 1])
+    chosen = np.concatenate([even, settled, settled + 1, settled + 2, changes, changes + 1])
     return [int(k) for k in np.unique(chosen) if 0 < k < steps]
 
 

@@ -276,11 +276,11 @@ def _block(terms: Terms, prices: jax.Array, valid: Array, *, outline: Outline, p
     """
     x, fundamental = prices[:, 0], prices[:, 1]
     close, close_rate = jax.jvp(lambda at: _of_close(at, terms), (x[-1],), (jnp.ones_like(x[-1]),))
-    spread, spread_rate = _variances(x, outline)
+    hedged, hedged_rate = _variances(x, outline)
     plain, plain_rate = _variances(fundamental, outline)
     bars = jnp.zeros((_TERMINAL, outline.steps, x.shape[1])).at[:, -1].set(close_rate)
-    bars = jnp.concatenate([bars, spread_rate]) * valid
-    values = jnp.concatenate([close, spread, plain]) * valid
+    bars = jnp.concatenate([bars, hedged_rate]) * valid
+    values = jnp.concatenate([close, hedged, plain]) * valid
     sharp = jnp.stack([(x[-1] >= terms.low) & (x[-1] <= terms.high), x[-1] > terms.strike]) * valid
     living, climb, settled, passed, free = _deltas(terms, x[1:], outline)
     w, v, start = _weights(bars, free / climb, climb, outline)

@@ -305,12 +305,12 @@ def _exact(case: StaticCase, run: Run, metrics: Sequence[str]) -> pd.DataFrame |
 def _edge(case: StaticCase, run: Run, law: CloseLaw, x: float, side: str) -> Any:
     """Derivatives of Φ(u), u = (M(x) − f)/v: per bp per USD bn, per vol point, per contract, [2 + N]."""
     positions, lines = run.positions, Lines.of(case.experiment.book)
-    u = float((law.level(np.array([x]), side)[0] - law.centre) / law.spread)
+    u = float((law.level(np.array([x]), side)[0] - law.centre) / law.total_vol)
     gap = unit_delta(positions, lines, x, law.last, side) - unit_delta(positions, lines, law.log_spot, 0)
     unit = law.impact * case.fraction * case.experiment.book.multiplier
     held = case.fraction * case.experiment.book.multiplier * float(gap @ case.experiment.book.contracts)
-    years = law.spread**2 / case.dynamics.vol**2
+    years = law.total_vol**2 / case.dynamics.vol**2
     per_vol = np.sqrt(years) - u / case.dynamics.vol
-    impact = BP_PER_USD_BN * case.experiment.market.spot * held / law.spread
+    impact = BP_PER_USD_BN * case.experiment.market.spot * held / law.total_vol
     density = INV_SQRT_2PI * np.exp(-0.5 * u * u)
-    return density * np.concatenate([[impact, VOL_POINT * per_vol], unit * gap / law.spread])
+    return density * np.concatenate([[impact, VOL_POINT * per_vol], unit * gap / law.total_vol])

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 
+from gammawall.sim.book.level_rows import level_values
 from gammawall.sim.book.positions import Positions, prepare_positions
 from gammawall.sim.book.table import SETTLE, HedgeTable, build_table
 from gammawall.sim.book.values import BookValues, book_values
@@ -17,13 +18,13 @@ from gammawall.sim.engine.experiment import Experiment
 from gammawall.sim.engine.loop import Layout
 from gammawall.sim.engine.prepare_stepped import MOST_LINES, stepped_market, still_rows, sums_lines
 from gammawall.sim.measure.metrics import needed_statistics
-from gammawall.sim.measure.statistics import STATISTICS, Probe
+from gammawall.sim.measure.statistics import LATE_MINUTES, STATISTICS, Probe
 from gammawall.sim.models.dynamics import Dynamics
 from gammawall.sim.models.hedging import Clearing, HedgingPolicy, NoHedging
 from gammawall.sim.models.impact import Impact, LinearImpact
 from gammawall.sim.models.order_flow import OrderFlow
 from gammawall.sim.models.protocols import PerStep
-from gammawall.sim.models.stochastic_level import StochasticLevel, level_values
+from gammawall.sim.models.stochastic_level import StochasticLevel
 from gammawall.sim.sampling.noise import split_seed
 from gammawall.sim.sampling.schedule import Schedule, make_schedule
 from gammawall.sim.sampling.sobol import sobol_shocks
@@ -37,8 +38,7 @@ from gammawall.surfaces.units import MULTIPLIER, ONE_BP
 
 __all__ = ["Run", "prepare_run"]
 
-_LATE_MINUTES = 30.0
-_LEAD_IN = 0.2
+_LARGEST_SHARE = 0.2
 """Share of the time left that a step takes at most before a short wall settles."""
 _FLOW_BLOCK = 1024
 """Paths per call with order flow: the inventory of a block, 0.4 MB, stays in a core's cache."""
@@ -207,7 +207,7 @@ def _lead_in(
     solved = any(g.self_consistent for g in groups) and not _is_static(groups, impact)
     few = len(book) <= MOST_LINES
     short = bool(((book.contracts < 0.0) & np.asarray(book.expiry <= market.close)).any())
-    return _LEAD_IN if solved and few and flow is None and short else None
+    return _LARGEST_SHARE if solved and few and flow is None and short else None
 
 
 def _is_one_option(positions: Positions) -> bool:
@@ -244,7 +244,7 @@ def _late(mark: PerStep, schedule: Schedule) -> PerStep:
     """Steps whose sampling interval lies in the last half hour."""
     first = np.concatenate([[0], np.flatnonzero(mark[:-1]) + 1])
     begin = schedule.minutes[:-1][first[np.searchsorted(first, np.arange(mark.size), side="right") - 1]]
-    late = begin >= schedule.minutes[-1] - _LATE_MINUTES - 1e-9
+    late = begin >= schedule.minutes[-1] - LATE_MINUTES - 1e-9
     late[first[-1] :] = True
     return late
 

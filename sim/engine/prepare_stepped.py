@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 import jax
 import numpy as np
 
+from gammawall.sim.book.level_rows import level_rows
 from gammawall.sim.book.positions import Positions, book_delta
 from gammawall.sim.book.rows import Rows, line_rows, strides, table_rows
 from gammawall.sim.book.table import SETTLE, HedgeTable, still_potential
@@ -17,7 +18,7 @@ from gammawall.sim.models import order_flow
 from gammawall.sim.models.hedging import HedgingPolicy
 from gammawall.sim.models.impact import Impact
 from gammawall.sim.models.order_flow import OrderFlow, flow_numbers, flow_strides
-from gammawall.sim.models.stochastic_level import StochasticLevel, level_rows
+from gammawall.sim.models.stochastic_level import StochasticLevel
 from gammawall.sim.models.surface_motion import StickyStrike
 from gammawall.sim.sampling.schedule import Schedule
 from gammawall.sim.step import halts
@@ -51,9 +52,9 @@ def stepped_market(
     settles, stride = table.kind == SETTLE, strides(positions, low, high)
     orders = None if flow is None else flow_numbers(flow, schedule, market.spot)
     if orders is not None:
-        closes, spread = np.asarray(orders.closes), np.asarray(orders.spread)
+        closes, total_vol = np.asarray(orders.closes), np.asarray(orders.total_vol)
         strikes, edges = add_edges(strikes, edges, np.asarray(orders.log_strikes), closes)
-        settles, stride = settles | closes, np.minimum(stride, flow_strides(spread))
+        settles, stride = settles | closes, np.minimum(stride, flow_strides(total_vol))
     if level is not None:
         stride = stride * float(np.exp(level.levels(schedule).min()))
     book = SteppedBook(
@@ -95,7 +96,7 @@ def _book_rows(
     """The book as rows, marked."""
     if level is None and sums_lines(positions):
         lines = line_rows(positions)
-        return _by_step(_in_pairs(lines, ("spread", "shift", "factor")), ("settles",))
+        return _by_step(_in_pairs(lines, ("total_vol", "shift", "factor")), ("settles",))
     start = book_delta(positions, np.asarray(table.nodes), np.array([0]), settling=False)
     base = dataclasses.replace(
         table_rows(table, start, positions), still=still_rows(table, positions, schedule)

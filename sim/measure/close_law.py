@@ -30,7 +30,7 @@ class CloseLaw:
     impact: float
     centre: float
     """f"""
-    spread: float
+    total_vol: float
     """v"""
     log_spot: float
 
@@ -46,7 +46,7 @@ class CloseLaw:
 
     def cdf(self, x: np.ndarray, side: str = "right") -> np.ndarray:
         """P(x_T ≤ x), or P(x_T < x) with side="left"."""
-        return ndtr((self.level(x, side) - self.centre) / self.spread)
+        return ndtr((self.level(x, side) - self.centre) / self.total_vol)
 
     def mass(self, x: float) -> float:
         """P(x_T = x)."""
@@ -75,8 +75,8 @@ class CloseLaw:
         return mean, float(np.sqrt(var))
 
     def _range(self) -> tuple[float, float]:
-        """Log prices that hold all but 1e-12 of the mass: short gamma spreads the close beyond `spread`."""
-        reach = 18.0 * self.spread
+        """Log prices that hold all but 1e-12 of the mass; short gamma spreads the close beyond v."""
+        reach = 18.0 * self.total_vol
         for _ in range(6):
             low, high = self.cdf(self.log_spot + np.array([-reach, reach]))
             if low < 1e-12 and high > 1.0 - 1e-12:

@@ -54,12 +54,12 @@ def _normal(
 ) -> dict[str, float]:
     """Of independent normal increments."""
     mean, variance = np.cumsum(moves.mean), np.cumsum(moves.variance)
-    spread = np.sqrt(variance)
+    std = np.sqrt(variance)
 
     def below(level: Array) -> np.ndarray:
         # A step of no variance leaves the price where it was.
         distance = level - probe.log_spot - mean
-        return ndtr(distance / np.where(spread > 0.0, spread, np.where(distance == 0.0, 1.0, 1e-300)))
+        return ndtr(distance / np.where(std > 0.0, std, np.where(distance == 0.0, 1.0, 1e-300)))
 
     end = np.flatnonzero(mark)
     moved, spent = (np.diff(total[end], prepend=0.0) for total in (mean, variance))

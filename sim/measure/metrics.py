@@ -55,7 +55,7 @@ def _vol_pct(variance: np.ndarray, years: float) -> Any:
     return 100.0 * np.sqrt(variance / years)
 
 
-def _spread(square: np.ndarray, mean: np.ndarray) -> Any:
+def _std(square: np.ndarray, mean: np.ndarray) -> Any:
     variance = square - mean * mean
     # Paths that all end at one price leave rounding, of either sign.
     return np.sqrt(variance) if np.real(variance) > _ROUNDING * np.real(square) else 0.0 * variance
@@ -98,7 +98,7 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
     "close_std_points": (
         "points",
         "standard deviation of the close",
-        lambda h, b, s: _spread(h["close_move_squared"], h["close_move"]),
+        lambda h, b, s: _std(h["close_move_squared"], h["close_move"]),
     ),
     "realised_vol_pct": (
         "% per year",
@@ -108,7 +108,7 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
     "horizon_vol_pct": (
         "% per year",
         "standard deviation of the log return over the whole run",
-        lambda h, b, s: 100.0 * _spread(h["log_return_squared"], h["log_return"]) / np.sqrt(s.variance_years),
+        lambda h, b, s: 100.0 * _std(h["log_return_squared"], h["log_return"]) / np.sqrt(s.variance_years),
     ),
     "vol_amplification": (
         "ratio",
@@ -176,7 +176,7 @@ METRICS: dict[str, tuple[str, str, Formula]] = {
     "dealer_pnl_std_usd_mn": (
         "USD mn",
         "standard deviation of the dealers' profit",
-        lambda h, b, s: _spread(h["dealer_pnl_squared"], h["dealer_pnl"]) / USD_MN,
+        lambda h, b, s: _std(h["dealer_pnl_squared"], h["dealer_pnl"]) / USD_MN,
     ),
     "hedge_fees_usd_mn": (
         "USD mn",

@@ -17,7 +17,7 @@ from gammawall.sim.book.rows import RAMP
 from gammawall.sim.models.protocols import Paths
 from gammawall.surfaces.arrays import Array, Shape
 
-__all__ = ["FLOWS", "STATISTICS", "PathState", "Probe", "finish", "observe", "open_state"]
+__all__ = ["FLOWS", "LATE_MINUTES", "STATISTICS", "PathState", "Probe", "finish", "observe", "open_state"]
 
 Legs: TypeAlias = Annotated[Array, Shape("2 paths")]
 """one number per path, hedged and baseline"""
@@ -56,6 +56,8 @@ FLOWS = ("net", "gamma", "charm", "information", "vanna")
 """Trades, and the demand for hedges from moves of the price, from passing time, from new positions, and from
 vols that move with the price. A run follows those that it can have."""
 
+LATE_MINUTES = 30.0
+"""Before the close, which `last_variance` measures."""
 _AT_STRIKE = 0.5000001 * RAMP
 """A close counts as exactly at the strike within this log distance, which is rounding and not a band."""
 

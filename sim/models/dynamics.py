@@ -175,7 +175,7 @@ class GBM:
     def drive(self, schedule: Schedule, spot: float) -> Rows:
         return {
             "drift": self.log_drift * schedule.variance,
-            "spread": self.vol * np.sqrt(schedule.variance),
+            "std": self.vol * np.sqrt(schedule.variance),
             **catalyst_rows(self.catalysts, schedule),
         }
 
@@ -185,7 +185,7 @@ class GBM:
 
     @staticmethod
     def step(state: None, row: Row, z: Shocks) -> tuple[None, Paths]:
-        return state, with_catalyst(row["drift"] + row["spread"] * z[0], row, z)
+        return state, with_catalyst(row["drift"] + row["std"] * z[0], row, z)
 
     def log_range(self, schedule: Schedule, spot: float) -> tuple[float, float]:
         total = self.vol**2 * schedule.variance.sum()
@@ -198,13 +198,13 @@ class GBM:
         rows, years = self.drive(schedule, 1.0), float(schedule.variance.sum())
         mean, variance = self.log_drift * years, self.vol**2 * years
         if not self.catalysts:
-            return NormalMoves(rows["drift"], rows["spread"] ** 2, mean, self.vol * np.sqrt(years))
-        jump, spread = rows["catalyst_mean"], rows["catalyst_std"]
+            return NormalMoves(rows["drift"], rows["std"] ** 2, mean, self.vol * np.sqrt(years))
+        jump, std = rows["catalyst_mean"], rows["catalyst_std"]
         return NormalMoves(
             mean=rows["drift"] + jump,
-            variance=rows["spread"] ** 2 + spread**2,
+            variance=rows["std"] ** 2 + std**2,
             close_mean=mean + float(jump.sum()),
-            close_std=float(np.sqrt(variance + (spread**2).sum())),
+            close_std=float(np.sqrt(variance + (std**2).sum())),
         )
 
     def exact(self, schedule: Schedule, spot: float) -> dict[str, float]:
@@ -245,7 +245,7 @@ class Bachelier:
             )
         return {
             "drift": growth(self.drift) * schedule.variance,
-            "spread": self.vol * np.sqrt(schedule.variance),
+            "std": self.vol * np.sqrt(schedule.variance),
             **catalyst_rows(self.catalysts, schedule),
         }
 
@@ -256,7 +256,7 @@ class Bachelier:
     @staticmethod
     def step(state: tuple[Paths, Paths], row: Row, z: Shocks) -> tuple[tuple[Paths, Paths], Paths]:
         level, log_level = state
-        level = level + (row["drift"] + row["spread"] * z[0])
+        level = level + (row["drift"] + row["std"] * z[0])
         after = jnp.log(level)
         return (level, after), with_catalyst(after - log_level, row, z)
 
@@ -371,13 +371,13 @@ def known_moments(
 ) -> dict[str, float]:
     """`Dynamics.exact` from mean, variance and quadratic variation of X without its catalysts."""
     rows = catalyst_rows(model.catalysts, schedule)
-    jump, spread = rows.get("catalyst_mean", np.zeros(1)), rows.get("catalyst_std", np.zeros(1))
+    jump, std = rows.get("catalyst_mean", np.zeros(1)), rows.get("catalyst_std", np.zeros(1))
     years = schedule.variance.sum()
-    mean, variance = mean + jump.sum(), variance + (spread**2).sum()
+    mean, variance = mean + jump.sum(), variance + (std**2).sum()
     rise = growth(model.drift) * years + sum(c.mean for c in model.catalysts)
     return {
         "log_return": float(mean),
         "log_return_squared": float(variance + mean**2),
         "price": float(spot * np.exp(rise)),
-        "quadratic_variation": float(quadratic + (spread**2 + jump**2).sum()),
+        "quadratic_variation": float(quadratic + (std**2 + jump**2).sum()),
     }

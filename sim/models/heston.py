@@ -99,7 +99,7 @@ class Heston:
             "weight": weight,
             "tilt": tilt,
             "share": share,
-            "spread": np.sqrt(share),
+            "root_share": np.sqrt(share),
             "drift": growth(self.drift) * h,
             **catalyst_rows(self.catalysts, schedule),
         }
@@ -123,7 +123,7 @@ class Heston:
         total = v + after
         width = jnp.where(total > 0.0, jnp.sqrt(jnp.where(total > 0.0, total, 1.0)), 0.0)
         move = row["drift"] - log_factor + row["weight"] * change - 0.5 * row["share"] * (v + mean)
-        return after, with_catalyst(move + row["spread"] * width * z[0], row, z)
+        return after, with_catalyst(move + row["root_share"] * width * z[0], row, z)
 
     def log_range(self, schedule: Schedule, spot: float) -> tuple[float, float]:
         return log_bounds(
@@ -164,9 +164,9 @@ class Heston:
         reach = _fade(kappa, years - t)
         total = float(weights @ expected)
         # Var X = E∫v − Cov(∫v, ∫√v dW) + Var(∫v)/4, where ∫v − E∫v = ξ ∫ (1 − e^{−κ(T−s)})/κ √v dB.
-        spread = total + float(weights @ (expected * xi * reach * (0.25 * xi * reach - self.correlation)))
+        variance = total + float(weights @ (expected * xi * reach * (0.25 * xi * reach - self.correlation)))
         mean = growth(self.drift) * years - 0.5 * total
-        return known_moments(self, schedule, spot, mean, spread, total)
+        return known_moments(self, schedule, spot, mean, variance, total)
 
 
 def _fade(kappa: float, t: np.ndarray) -> np.ndarray:

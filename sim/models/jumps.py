@@ -80,7 +80,7 @@ class Jumps:
         trend = (growth(self.drift) - 0.5 * self.vol**2) * schedule.variance
         return {
             "drift": trend - self._compensation(at_least),
-            "spread": self.vol * np.sqrt(schedule.variance),
+            "std": self.vol * np.sqrt(schedule.variance),
             "thresholds": np.minimum(-ndtri(at_least), _NEVER),
             "jump_mean": self.mean * ones,
             "jump_std": self.std * ones,
@@ -101,7 +101,7 @@ class Jumps:
     def step(state: None, row: Row, z: Shocks) -> tuple[None, Paths]:
         count = jnp.sum(z[1] > row["thresholds"][:, None], axis=0).astype(z.dtype)
         jump = count * row["jump_mean"] + jnp.sqrt(count) * row["jump_std"] * z[2]
-        return state, with_catalyst(row["drift"] + row["spread"] * z[0] + jump, row, z)
+        return state, with_catalyst(row["drift"] + row["std"] * z[0] + jump, row, z)
 
     def log_range(self, schedule: Schedule, spot: float) -> tuple[float, float]:
         total, expected = (schedule.variance.sum() * x for x in (self.vol**2, self.rate_per_year))

@@ -88,8 +88,8 @@ class OrderFlow(Protocol):
 
         Args:
             numbers: `constants`, the step's row of `rows`, and three that the engine adds: `volume` of the
-                step, index units; `offsets`, K − S₀, points [J]; `spread`, σ√τ to the close of the session at
-                the beginning and at the end of the step, [2].
+                step, index units; `offsets`, K − S₀, points [J]; `total_vol`, σ√τ to the close of the session
+                at the beginning and at the end of the step, [2].
             push: the last step's return over its standard deviation, [P].
             y: ln(S/S₀) at which they trade, float32 [P].
             z: standard normals, two more than strikes, float32 [J + 2, P].
@@ -114,7 +114,7 @@ class FlowNumbers:
     log_spot: Array
     volume: Array
     """index units bought and sold, float32; per step"""
-    spread: Annotated[Array, Shape("... 2")]
+    total_vol: Annotated[Array, Shape("... 2")]
     """σ√τ at the beginning and the end, 0 at the close, float32; per step"""
     deviation: Array
     """of a return of the step, log price; inf where it has none; per step"""
@@ -128,13 +128,13 @@ class FlowNumbers:
         return {
             "volume": self.volume,
             "offsets": self.offsets,
-            "spread": self.spread,
+            "total_vol": self.total_vol,
             **self.own,
             **self.own_rows,
         }
 
 
-PER_STEP = ("own_rows", "volume", "spread", "deviation", "closes", "carried")
+PER_STEP = ("own_rows", "volume", "total_vol", "deviation", "closes", "carried")
 
 
 def flow_numbers(flow: OrderFlow, schedule: Schedule, spot: float) -> FlowNumbers:
@@ -148,16 +148,16 @@ def flow_numbers(flow: OrderFlow, schedule: Schedule, spot: float) -> FlowNumber
         spot=np.asarray(spot, np.float64),
         log_spot=np.asarray(np.log(spot)),
         volume=np.asarray(flow.volume(schedule) * MULTIPLIER, np.float32),
-        spread=np.asarray(flow.vol * np.sqrt(_variance_left(schedule)), np.float32),
+        total_vol=np.asarray(flow.vol * np.sqrt(_variance_left(schedule)), np.float32),
         deviation=np.where(deviation > 0.0, deviation, np.inf),
         closes=ends,
         carried=np.append(False, ~ends[:-1]).astype(np.float32),
     )
 
 
-def flow_strides(spread: np.ndarray) -> PerStep:
+def flow_strides(total_vol: np.ndarray) -> PerStep:
     """How far apart the walk to a balance looks at prices, log price, [N]; as `strides` for a book."""
-    sharpest = np.where(spread[:, 1] > 0.0, spread[:, 1], spread[:, 0])
+    sharpest = np.where(total_vol[:, 1] > 0.0, total_vol[:, 1], total_vol[:, 0])
     return np.where(sharpest > 0.0, 0.25 * sharpest, np.inf)
 
 

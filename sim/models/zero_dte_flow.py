@@ -175,7 +175,7 @@ def _bias(numbers: Numbers, push: Paths) -> Paths:
 
 def _weights(numbers: Numbers, y: Paths) -> tuple[Annotated[Array, Shape("strikes paths")], Paths]:
     """Laplace mass of every cell [J, P], the outermost ones with the tails, and the tails alone [P]."""
-    scale = numbers["strike_scale"] * numbers["spread"][0]
+    scale = numbers["strike_scale"] * numbers["total_vol"][0]
     scale = jnp.where(scale > 0.0, scale, 1.0)
 
     def below(edges: Array) -> Array:

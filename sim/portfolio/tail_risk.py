@@ -83,8 +83,8 @@ def tail(pnl: np.ndarray, level: float) -> Tail:
     ranked = loss[order]
     # Rounding must not push p N over the next whole number.
     q = float(ranked[min(max(int(np.ceil(level * n - 1e-9)), 1), n) - 1])
-    spread = _REACH * np.sqrt(level * (1.0 - level) * n)
-    low, high = (int(np.clip(round(level * n + s * spread), 0, n - 1)) for s in (-1.0, 1.0))
+    width = _REACH * np.sqrt(level * (1.0 - level) * n)
+    low, high = (int(np.clip(round(level * n + s * width), 0, n - 1)) for s in (-1.0, 1.0))
     slope = (ranked[high] - ranked[low]) * n / max(high - low, 1)
     rows = np.flatnonzero(loss >= q)
     beyond = loss[rows] > q
@@ -111,5 +111,5 @@ def stderr_of_mean(values: np.ndarray, config: SimConfig) -> np.ndarray:
         groups = config.paths // 2 if config.antithetic else config.paths
     means = values.reshape(*values.shape[:-1], groups, -1).mean(axis=-1)
     # A constant has rounding for a spread.
-    spread = np.where(np.ptp(means, axis=-1) > 0.0, means.std(axis=-1, ddof=1), 0.0)
-    return spread / np.sqrt(groups)
+    std = np.where(np.ptp(means, axis=-1) > 0.0, means.std(axis=-1, ddof=1), 0.0)
+    return std / np.sqrt(groups)

@@ -34,14 +34,14 @@ _LEAST_SHARE = 1e-12
 @dataclass(frozen=True)
 class Bridge:
     """Brownian motion at N instants built from the last one inwards: W_at = left W_before + right W_after +
-    spread z, one row per normal, [N]; instant 0 is the start."""
+    std z, one row per normal, [N]; instant 0 is the start."""
 
     at: Array
     before: Array
     after: Array
     left: Array
     right: Array
-    spread: Array
+    std: Array
     scale: Array
     """1/√(step), [N]"""
 
@@ -71,12 +71,12 @@ def brownian_bridge(variance: np.ndarray) -> Bridge:
         middle = int(np.searchsorted(time, 0.5 * (time[low] + time[high])))
         middle = min(max(middle, low + 1), high - 1)
         right = (time[middle] - time[low]) / (time[high] - time[low])
-        spread = np.sqrt(right * (time[high] - time[middle]))
-        rows.append((middle, low, high, 1.0 - right, right, spread))
+        std = np.sqrt(right * (time[high] - time[middle]))
+        rows.append((middle, low, high, 1.0 - right, right, std))
         gaps += [(low, middle), (middle, high)]
     at, before, after = (np.array([row[i] for row in rows], np.int32) for i in range(3))
-    left, right, spread = (np.array([row[i] for row in rows]) for i in range(3, 6))
-    return Bridge(at, before, after, left, right, spread, 1.0 / np.sqrt(np.diff(time)))
+    left, right, std = (np.array([row[i] for row in rows]) for i in range(3, 6))
+    return Bridge(at, before, after, left, right, std, 1.0 / np.sqrt(np.diff(time)))
 
 
 def sobol_shocks(seed: int, config: SimConfig, factors: int, variance: np.ndarray) -> SobolShocks:
@@ -164,9 +164,9 @@ def _bridged(bridge: Bridge, z: Array) -> Array:
     walk = jnp.zeros((z.shape[0] + 1, *z.shape[1:]))
 
     def fill(walk: jax.Array, row: tuple[Array, ...]) -> tuple[jax.Array, None]:
-        at, before, after, left, right, spread, shock = row
-        return walk.at[at].set(left * walk[before] + right * walk[after] + spread * shock), None
+        at, before, after, left, right, std, shock = row
+        return walk.at[at].set(left * walk[before] + right * walk[after] + std * shock), None
 
-    rows = (bridge.at, bridge.before, bridge.after, bridge.left, bridge.right, bridge.spread, z)
+    rows = (bridge.at, bridge.before, bridge.after, bridge.left, bridge.right, bridge.std, z)
     walk, _ = jax.lax.scan(fill, walk, rows)
     return (walk[1:] - walk[:-1]) * bridge.scale[:, None, None]

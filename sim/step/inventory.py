@@ -114,7 +114,7 @@ class RowsWithInventory:
     def living(self, x: Paths, now: int = 1) -> Paths:
         d, _ = _distance(self.numbers, _relative(self.numbers, x), now)
         delta = jnp.sum(self.held.units * _norm_cdf(d), axis=0).astype(x.dtype) - self.held.puts
-        return self.book.living(x, now) + jnp.where(self.numbers.spread[now] > 0.0, delta, 0.0)
+        return self.book.living(x, now) + jnp.where(self.numbers.total_vol[now] > 0.0, delta, 0.0)
 
     def settling(self, x: Paths) -> Paths:
         passed = ramp(x, self.numbers.log_strikes[:, None])
@@ -144,7 +144,7 @@ def _relative(numbers: FlowNumbers, x: Paths) -> Paths:
 
 def _distance(numbers: FlowNumbers, y: Paths, now: int) -> tuple[StrikesPaths, Array]:
     """d of every strike [J, P], and σ√τ."""
-    s = numbers.spread[now]
+    s = numbers.total_vol[now]
     s = jnp.where(s > 0.0, s, 1.0)
     k = (numbers.log_strikes - numbers.log_spot).astype(jnp.float32)
     return (y - k[:, None]) * (1.0 / s) + 0.5 * s, s

@@ -143,7 +143,7 @@ def _settle(
     shocks = normals(seed, LEAD_IN, paths, count, section=number)
     before, after = jnp.concatenate([none + 1.0, left]), jnp.concatenate([left, none])
     ratio = after / before
-    spreads = bridge * jnp.sqrt(before * ratio * (1.0 - ratio))
+    stds = bridge * jnp.sqrt(before * ratio * (1.0 - ratio))
 
     def step(carry: tuple[Paths, ...], inputs: tuple[Array, ...]) -> tuple[tuple[Paths, ...], None]:
         between, x, _, worst = carry
@@ -152,7 +152,7 @@ def _settle(
         x, delta, _, status = first_root(between + shift, x, nodes, row_delta, row_slope, table.impact)
         return (between, x, delta, jnp.maximum(worst, status)), None
 
-    rows = (shocks, ratio, spreads, *arrays)
+    rows = (shocks, ratio, stds, *arrays)
     start = (begin, x, jnp.zeros_like(x), jnp.zeros(x.shape, jnp.int32))
     (_, x, delta, status), _ = jax.lax.scan(step, start, rows)
     return x, delta, status

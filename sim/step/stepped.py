@@ -18,13 +18,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammawall.sim.book.level_rows import LevelRows
 from gammawall.sim.book.positions import Positions
 from gammawall.sim.book.rows import RAMP, LineRows, Rows
 from gammawall.sim.models.hedging import HedgingPolicy, Option, StatefulPolicy, View
 from gammawall.sim.models.impact import Impact
 from gammawall.sim.models.order_flow import FlowNumbers, Orders
 from gammawall.sim.models.protocols import Numbers, Paths, State
-from gammawall.sim.models.stochastic_level import LevelNumbers, LevelRows
+from gammawall.sim.models.stochastic_level import LevelNumbers
 from gammawall.sim.step.accounts import Groups, Ledger, hand_over, open_ledger, post
 from gammawall.sim.step.balance import first_balance
 from gammawall.sim.step.clearing import CAPPED, STABLE
@@ -368,7 +369,7 @@ def _option(options: _Options) -> Option:
     vol = rows.vol[0]
     # Nothing lives beyond the settlement: its discount is none.
     discount = jnp.max(jnp.where(rows.factor[1] > 0.0, rows.factor[1] * jnp.exp(-rows.shift[1]), 0.0))
-    years = jnp.maximum((jnp.max(rows.spread[1]) / vol) ** 2, _SHORTEST)
+    years = jnp.maximum((jnp.max(rows.total_vol[1]) / vol) ** 2, _SHORTEST)
     return Option(lambda x, stretch: rows.living(x, 1, stretch) + options.settled(x), vol, years, discount)
 
 
@@ -456,9 +457,9 @@ def settle_edges(positions: Positions, steps: int) -> tuple[np.ndarray, np.ndarr
         chosen = positions.settles(int(k))
         at = positions.log_strike[chosen]
         before = positions.variance_left[positions.group[chosen], k - 1]
-        spread = (positions.total_vol[chosen] * np.sqrt(before))[:, None]
+        total_vol = (positions.total_vol[chosen] * np.sqrt(before))[:, None]
         rows[k - 1] = np.unique(
-            np.concatenate([at - RAMP / 2, at + RAMP / 2, (at[:, None] + spread * _TURNS).ravel()])
+            np.concatenate([at - RAMP / 2, at + RAMP / 2, (at[:, None] + total_vol * _TURNS).ravel()])
         )
     edges = np.full((steps, 2 + max(row.size for row in rows)), np.inf)
     edges[:, 0] = -np.inf

@@ -104,18 +104,6 @@ ORDER: dict[str, tuple[set[str], ...]] = {
 """Rooms of each layer from below: a file may import its own room and those in rows before it, and the files
 beside the rooms, which import no room."""
 
-KNOWN_UPWARDS = {
-    # A table's rows interpolate as the clearing does, and a stochastic level has tables of its own.
-    ("sim.book.rows", "sim.step.clearing"),
-    ("sim.book.table", "sim.step.clearing"),
-    ("sim.book.table_error", "sim.step.clearing"),
-    ("sim.models.stochastic_level", "sim.book.interpolation"),
-    ("sim.models.stochastic_level", "sim.book.positions"),
-    ("sim.models.stochastic_level", "sim.book.rows"),
-    ("sim.models.stochastic_level", "sim.book.values"),
-}
-"""Arrows that still point upwards; none is ever added."""
-
 FILES_IN_A_ROOM = range(4, 13)
 OTHER_SIZES = {
     "sim/sampling": "when and which shocks are three files: steps, keyed noise, Sobol points",
@@ -203,7 +191,7 @@ def test_a_circle_is_seen_wherever_it_hides() -> None:
 
 
 def test_rooms_have_an_order() -> None:
-    assert upwards(arrows(sources())) - KNOWN_UPWARDS == set()
+    assert upwards(arrows(sources())) == set()
     for layer, rows in ORDER.items():
         rooms = {path.name for path in (ROOT / layer).iterdir() if (path / "__init__.py").exists()}
         assert rooms <= {room for row in rows for room in row}, f"a room of {layer} has no place in ORDER"

@@ -83,7 +83,7 @@ def walled_off(bp_per_usd_bn: float, contracts: float, paths: int) -> tuple[floa
     c, k = bp(bp_per_usd_bn), np.log(SPOT)
     wall = -c * 100.0 * contracts
     first = int(np.ceil(theory.fold_time(wall, VOL) / DAY * 390.0))
-    left = np.concatenate([np.arange(first, 0, -1), tables._LEAD_IN]) * DAY / 390.0
+    left = np.concatenate([np.arange(first, 0, -1), tables._LEAD_IN_SHARES]) * DAY / 390.0
     start = k - wall * ndtr(0.5 * V) - 0.5 * VOL**2 * (DAY - left[0])
     v = VOL * np.sqrt(DAY - left[0])
     low, high = (ndtr((b - start) / v) for b in (k - wall - 0.006, k + 0.006))

@@ -54,8 +54,8 @@ def z_scores(result: SimResult, vol: float = VOL) -> dict[str, float]:
     """Against the exact law of the close, or that of another vol."""
     law = result.law
     assert law is not None
-    spread = law.spread * vol / VOL
-    law = type(law)(law.positions, law.last, law.impact, law.centre, spread, law.log_spot)
+    total_vol = law.total_vol * vol / VOL
+    law = type(law)(law.positions, law.last, law.impact, law.centre, total_vol, law.log_spot)
     mean, log_std = law.moments()
     exact = {
         "pin_probability": law.between(np.log(6995.0), np.log(7005.0)),
@@ -153,7 +153,7 @@ def test_what_the_twin_should_do(dynamics: GBM) -> None:
     schedule = make_schedule(market, STEPS)
     rows = dynamics.drive(schedule, SPOT)
     mean = rows["drift"] + rows.get("catalyst_mean", 0.0)
-    spread = np.sqrt(rows["spread"] ** 2 + rows.get("catalyst_std", 0.0) ** 2)
+    spread = np.sqrt(rows["std"] ** 2 + rows.get("catalyst_std", 0.0) ** 2)
     moves = mean + spread * np.random.default_rng(4).standard_normal((200_000, STEPS))
     x = np.cumsum(moves, axis=1) + np.log(SPOT)
     end = np.flatnonzero(schedule.marks(20.0))

@@ -173,11 +173,11 @@ def test_gbm_increments_are_drift_plus_spread_times_normal_bit_for_bit() -> None
     model, z = GBM(0.12), shocks(GBM(0.12), DAY_GRID, np.arange(64), 3)
     rows = model.drive(DAY_GRID, SPOT)
     assert np.array_equal(rows["drift"], (0.0 - 0.5 * 0.12**2) * DAY_GRID.variance)
-    assert np.array_equal(rows["spread"], 0.12 * np.sqrt(DAY_GRID.variance))
+    assert np.array_equal(rows["std"], 0.12 * np.sqrt(DAY_GRID.variance))
     with jax.enable_x64(True):
         row = {key: jnp.asarray(value[7]) for key, value in rows.items()}
         _, move = model.step((), row, jnp.asarray(z[7]))
-    assert np.array_equal(np.asarray(move), rows["drift"][7] + rows["spread"][7] * z[7, 0])
+    assert np.array_equal(np.asarray(move), rows["drift"][7] + rows["std"][7] * z[7, 0])
 
 
 # --- what the engine relies on -----------------------------------------------------------------------------

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from gammawall import sim
+from gammawall.sim.book.level_rows import at_level, level_rows
 from gammawall.sim.book.positions import book_delta, prepare_positions
 from gammawall.sim.book.rows import table_rows
 from gammawall.sim.engine.prepare import prepare_run
-from gammawall.sim.models.stochastic_level import at_level, level_rows
 from gammawall.sim.sampling.schedule import make_schedule
 from gammawall.surfaces.dealers.book import Book
 from gammawall.surfaces.errors import InputError

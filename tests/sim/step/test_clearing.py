@@ -197,9 +197,9 @@ def simulate_and_walk(
     left = [full - DAY * k / STEPS for k in range(1, STEPS)]
     levels = list(fundamental[1:-1])
     if result.law is None:  # the map folds at the close
-        shocks = draw(seed, LEAD_IN, np.arange(paths), tables._LEAD_IN.size, STEPS)
+        shocks = draw(seed, LEAD_IN, np.arange(paths), tables._LEAD_IN_SHARES.size, STEPS)
         now, before = fundamental[-2], 1.0
-        for share, z in zip(tables._LEAD_IN, shocks, strict=True):
+        for share, z in zip(tables._LEAD_IN_SHARES, shocks, strict=True):
             pull = share / before
             spread = VOL * np.sqrt(DAY / STEPS * before * pull * (1.0 - pull))
             now, before = pull * now + (1.0 - pull) * fundamental[-1] + spread * z, share
