@@ -40,7 +40,7 @@ def entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     return [r for r in document.get(key) or () if isinstance(r, Mapping)]
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
@@ -48,7 +48,7 @@ def at(record: Mapping[str, Any], section: str, key: str) -> float | None:
     return real(mapping(record.get(section)).get(key))
 
 
-def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: object, key: str = "") -> Iterator[tuple[str, Any]]:
     """The values of a nested record by dotted name; a list of plain values is one value."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -60,7 +60,7 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def real(value: Any) -> float | None:
+def real(value: object) -> float | None:
     """``value`` as a float, or None where it is missing, not a number, NaN or infinite."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         return None
@@ -110,6 +110,6 @@ def read_record(content: bytes, source: object) -> dict[str, Any]:
     return record
 
 
-def record_digest(value: Any) -> str:
+def record_digest(value: object) -> str:
     """SHA-256 of a record, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -113,7 +113,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     return target
 
 
-def write_json(path: str | os.PathLike[str], record: Any) -> None:
+def write_json(path: str | os.PathLike[str], record: object) -> None:
     """Write a record as JSON to a file or, for ``-``, to standard output.
 
     Raises:
@@ -143,7 +143,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def to_json(value: Any) -> str:
+def to_json(value: object) -> str:
     """Strict JSON: NaN and infinity become null."""
     return json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -190,7 +190,7 @@ def _unwritable(target: Path, error: OSError) -> InputError:
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from gammawall.scenarios.calibration.file import LEAST_DAYS, History
+from gammawall.surfaces.arrays import Array
 from gammawall.surfaces.errors import InputError, NumericalError
 from gammawall.surfaces.minimise import minimise
 from gammawall.surfaces.units import SESSIONS_PER_YEAR
@@ -35,6 +36,8 @@ ERRORS = {"laplace": 1.0, "gaussian": 2.0}
 """Law of the return → power p of |return| in its density, ∝ exp(−(|r|/scale)^p / p) / scale."""
 
 BLOCK_DAYS, DRAWS, SEED = 20, 400, 20260128
+
+Scale = TypeVar("Scale", float, np.ndarray)
 
 _PER_BN = 0.01
 """Feedback g = 0.01 λ GEX: hedging a move of 1 % trades GEX, which moves the price by λ GEX bp."""
@@ -110,12 +113,12 @@ class ImpactFit:
         return self.vol_pct / np.where(slope > 0.0, slope, np.nan)
 
 
-def annual_vol_pct(scale: Any, errors: str) -> Any:
+def annual_vol_pct(scale: Scale, errors: str) -> Scale:
     """Standard deviation per year, percent, of daily returns with a scale: a Laplace law has √2 of it."""
     return 100.0 * math.sqrt(SESSIONS_PER_YEAR * (2.0 if errors == "laplace" else 1.0)) * scale
 
 
-def log_likelihood(absolute_return: np.ndarray, scale: Any, errors: str) -> np.ndarray:
+def log_likelihood(absolute_return: np.ndarray, scale: float | np.ndarray, errors: str) -> np.ndarray:
     """ln density of |r| day by day: c_p − ln s − (|r|/s)^p / p, c_1 = 0, c_2 = ln √(2/π)."""
     p = ERRORS[errors]
     constant = 0.5 * math.log(2.0 / math.pi) if errors == "gaussian" else 0.0
@@ -191,18 +194,20 @@ def fit_impact(
 
 
 @jax.jit
-def _fit_draws(rows: Any, index: Any, used: Any, power: Any, with_vol: Any) -> tuple[jax.Array, ...]:
+def _fit_draws(
+    rows: Array, index: Array, used: Array, power: float, with_vol: float
+) -> tuple[jax.Array, ...]:
     """1/scale at gamma zero, its slope, β, and the largest gradient left; one of each per resample."""
     share = used / jnp.sum(used)
 
-    def fit_one(days: Any) -> tuple[jax.Array, ...]:
+    def fit_one(days: Array) -> tuple[jax.Array, ...]:
         size, gex, log_vol = rows[0, days], rows[1, days], rows[2, days]
         low, high = jnp.minimum(jnp.min(gex), 0.0), jnp.maximum(jnp.max(gex), 0.0)
         # Without any gamma the impact is zero by definition, and the rest is still fitted.
         spread = jnp.where(high > low, high - low, jnp.inf)
         place = (gex - low) / spread
 
-        def loss(u: Any) -> Any:
+        def loss(u: jax.Array) -> jax.Array:
             line = jnp.exp(u[0]) * (1.0 - place) + jnp.exp(u[1]) * place
             log_inverse = jnp.log(line) - with_vol * u[2] * log_vol
             return jnp.sum(share * (size * jnp.exp(power * log_inverse) / power - log_inverse))

@@ -202,7 +202,7 @@ def judge_out_of_sample(history: History, split: str) -> tuple[dict[str, Any], I
     judged = after.select(inside)
     r = judged.absolute_return
 
-    def score(scale: Any) -> np.ndarray:
+    def score(scale: float | np.ndarray) -> np.ndarray:
         return log_likelihood(r, scale, "laplace")
 
     constant, with_gamma = score(plain.constant_scale), score(plain.scales(judged))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -54,7 +54,7 @@ def check_targets(json: str | None, report: str | None = None) -> None:
             check_file(target)
 
 
-def write_json(target: str | None, record: Any) -> None:
+def write_json(target: str | None, record: object) -> None:
     """Write a record where ``--json`` says, if it was given."""
     from gammawall.scenarios import whole_folders
 

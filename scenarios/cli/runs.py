@@ -134,8 +134,10 @@ def _print_run(result: Result, report: Path) -> None:
         print_sentence(console, second.text)
     console.print()
     rows = table("metric", "hedged", "no hedging", "difference")
-    for name in HEADLINES:
-        m = result.metric(name)
+    measured = {metric.name: metric for metric in result.metrics}
+    # Where a scenario names its metrics, those are what was asked for.
+    for name in HEADLINES if measured.keys() >= set(HEADLINES) else measured:
+        m = measured[name]
         rows.add_row(
             name,
             format_estimate(m.value, m.stderr, m.unit),

@@ -200,11 +200,11 @@ def read_setting(text: str) -> tuple[Keys, Any]:
     return _keys(key), read["value"] if read.keys() == {"value"} else value
 
 
-def _override(key: str, value: Any) -> tuple[Keys, Any]:
+def _override(key: str, value: object) -> tuple[Keys, object]:
     return _keys(key.replace("__", ".")), value
 
 
-def _assign(data: dict[str, Any], keys: Keys, value: Any) -> None:
+def _assign(data: dict[str, Any], keys: Keys, value: object) -> None:
     at: Any = data
     try:
         for key in keys[:-1]:

@@ -265,7 +265,7 @@ def _package_of(build: Callable[..., Any]) -> Package:
     return Package(names[0], metadata.version(names[0])) if names else Package(top)
 
 
-def _source_digest(*objects: Any) -> str:
+def _source_digest(*objects: object) -> str:
     """SHA-256 of the source of the packages that some objects come from."""
     files: set[Path] = set()
     for thing in objects:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,11 +30,13 @@ __all__ = [
 MOST_POINTS = 1e8
 """Largest index level. This limit and the others lie far outside of what markets do; nothing overflows."""
 
+Read = TypeVar("Read")
+
 _MOST_DRIFT = 1e4
 _EXAMPLE = "such as 2026-01-28T09:30:00"
 
 
-def read_number(value: Any) -> float:
+def read_number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError("must be a number")
     try:
@@ -46,13 +48,14 @@ def read_number(value: Any) -> float:
     return read
 
 
-def read_whole(value: Any) -> int:
-    if not read_number(value).is_integer():
+def read_whole(value: object) -> int:
+    number = read_number(value)
+    if not number.is_integer():
         raise ValueError("must be a whole number")
-    return int(value)
+    return int(value) if isinstance(value, numbers.Integral) else int(number)
 
 
-def read_instant(value: Any) -> datetime:
+def read_instant(value: object) -> datetime:
     if isinstance(value, str) and any(mark in value for mark in "T "):
         try:
             value = datetime.fromisoformat(value)
@@ -69,9 +72,9 @@ def read_instant(value: Any) -> datetime:
     return value
 
 
-def read_drift(value: Any) -> float | str:
+def read_drift(value: object) -> float | str:
     if value == "martingale":
-        return value
+        return "martingale"
     percent = good(read_number, value)
     if percent is None or not abs(percent) <= _MOST_DRIFT:
         raise ValueError(f'must be "martingale" or a number up to ±{_MOST_DRIFT:,.0f}, percent per year')
@@ -88,11 +91,11 @@ def read_corridor(value: Any) -> tuple[float, float]:
     raise ValueError("must be two levels above 0, the lower first, such as [7000.0, 7020.0]")
 
 
-def one_of(allowed: Any) -> Callable[[Any], str]:
+def one_of(allowed: Iterable[str]) -> Callable[[object], str]:
     """The reader of one name out of a few."""
     names = tuple(allowed)
 
-    def read(value: Any) -> str:
+    def read(value: object) -> str:
         if isinstance(value, str) and value in names:
             return value
         near = difflib.get_close_matches(str(value), names, n=1)
@@ -103,7 +106,7 @@ def one_of(allowed: Any) -> Callable[[Any], str]:
     return read
 
 
-def good(read: Callable[[Any], Any], value: Any) -> Any:
+def good(read: Callable[[Any], Read], value: object) -> Read | None:
     """What `read` makes of a value, None where it refuses."""
     try:
         return read(value)
@@ -111,7 +114,7 @@ def good(read: Callable[[Any], Any], value: Any) -> Any:
         return None
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value for a message."""
     if isinstance(value, np.generic):
         value = value.item()

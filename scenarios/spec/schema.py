@@ -213,7 +213,7 @@ def _path(location: tuple[str | int, ...]) -> Keys:
     return tuple(keys)
 
 
-def _model_of(annotation: Any) -> type[Table] | None:
+def _model_of(annotation: object) -> type[Table] | None:
     if isinstance(annotation, type) and issubclass(annotation, Table):
         return annotation
     return next((m for m in map(_model_of, get_args(annotation)) if m is not None), None)

@@ -67,7 +67,9 @@ class KindSpec(Table):
         return getattr(self, name, None)
 
     @model_serializer(mode="wrap")
-    def _keys(self, dump: Any, info: pydantic.SerializationInfo) -> dict[str, Any]:
+    def _keys(
+        self, dump: pydantic.SerializerFunctionWrapHandler, info: pydantic.SerializationInfo
+    ) -> dict[str, Any]:
         return {k: v for k, v in dump(self).items() if not info.exclude_unset or k in self.model_fields_set}
 
 
@@ -148,7 +150,7 @@ def unknown_here(table: str, name: str) -> str:
     )
 
 
-def _choose(table: str, at: Keys, asked: Any) -> tuple[Kind | None, list[tuple[Keys, str]]]:
+def _choose(table: str, at: Keys, asked: object) -> tuple[Kind | None, list[tuple[Keys, str]]]:
     """The kind that a file names, or means, and what is wrong with the name."""
     kind = find_kind(table, asked) if isinstance(asked, str) else None
     if kind is not None:

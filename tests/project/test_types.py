@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MOST = {"surfaces": 0.05, "sim": 0.05, "scenarios": 0.09}
+MOST = {"surfaces": 0.05, "sim": 0.05, "scenarios": 0.05}
 """Largest share of parameters without a type, or with `Any` for one."""
 
 
