@@ -11,10 +11,12 @@ import pandas as pd
 
 from gammawall.scenarios.calibration.file import History, read_history
 from gammawall.scenarios.calibration.record import calibration_record
+from gammawall.scenarios.calibration.record_types import CalibrationRecord
 from gammawall.scenarios.calibration.report import calibration_report
 from gammawall.scenarios.chains.exposure_record import exposure_record
 from gammawall.scenarios.chains.exposures_report import exposures_report
 from gammawall.scenarios.chains.surface_report import surface_report
+from gammawall.scenarios.record_types import ExposureRecord
 from gammawall.scenarios.runs.comparison import read_result
 from gammawall.scenarios.runs.export import export_run, level_rows, write_levels
 from gammawall.scenarios.runs.results import Result
@@ -40,7 +42,7 @@ def exposures(
     as_of: str | dt.date | None = None,
     report: Place | None = None,
     levels: Place | None = None,
-) -> dict[str, Any]:
+) -> ExposureRecord:
     """Dealers' exposures and levels in a chain, as ``gammawall exposures`` records them.
 
     Args:
@@ -116,7 +118,7 @@ def surface(
 
 def calibrate_impact(
     history: History | Place, split: str | None = None, *, report: Place | None = None
-) -> dict[str, Any]:
+) -> CalibrationRecord:
     """Price impact from a daily record of gamma, as ``gammawall calibrate-impact`` records it.
 
     Args:

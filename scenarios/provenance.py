@@ -7,14 +7,37 @@ import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 
-__all__ = ["environment"]
+__all__ = ["Environment", "Provenance", "environment"]
 
 
-def environment() -> dict[str, Any]:
+class Environment(TypedDict):
+    """What made a result, beside its inputs; the last is an ISO time."""
+
+    version: str
+    git_commit: str | None
+    git_changed: bool | None
+    jax_version: str
+    python_version: str
+    device: str
+    dtype: str
+    created: str
+
+
+class Provenance(Environment):
+    """What is needed to repeat a result."""
+
+    seed: int
+    scenario_hash: str
+    chain_sha256: str | None
+    kinds: dict[str, Any]
+    """of other packages: package, version and digest of their source"""
+
+
+def environment() -> Environment:
     """Versions, source commit, device and time: what a result needs to be repeated, beside its inputs."""
     commit, changed = _git_state()
     return {

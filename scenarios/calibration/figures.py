@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from gammawall.scenarios.calibration.record_types import FitRow, Octile, SimulatedVol
 from gammawall.scenarios.pages.drawing import (
     BASELINE,
     EXPOSURE,
@@ -24,12 +24,12 @@ _CURVE_POINTS = 121
 
 
 def vol_by_gamma(
-    buckets: Sequence[dict[str, Any]],
+    buckets: Sequence[Octile],
     *,
     bp_per_usd_bn: float,
     zero_gamma_vol_pct: float,
     constant_vol_pct: float | None = None,
-    simulated: Sequence[dict[str, Any]] = (),
+    simulated: Sequence[SimulatedVol] = (),
 ) -> go.Figure | None:
     """Realised vol of the next day by octile of gamma, with the fitted curve and simulated sessions.
 
@@ -80,7 +80,7 @@ def vol_by_gamma(
     return figure
 
 
-def impact_by_period(fits: Sequence[dict[str, Any]]) -> go.Figure | None:
+def impact_by_period(fits: Sequence[FitRow]) -> go.Figure | None:
     """λ of each period with its bootstrap interval: both laws of the return, and with past vol."""
     if not fits:
         return None

@@ -22,6 +22,15 @@ from gammawall.scenarios.calibration.fit import (
     profile_interval,
     resampled_days,
 )
+from gammawall.scenarios.calibration.record_types import (
+    CalibrationRecord,
+    FitRow,
+    Gain,
+    Octile,
+    OutOfSample,
+    SimulatedVol,
+    SurvivingRow,
+)
 from gammawall.scenarios.provenance import environment
 from gammawall.sim import GBM, LinearImpact, Market, Measure, SimConfig, simulate
 from gammawall.surfaces.clock import new_york
@@ -39,7 +48,7 @@ _SPOT, _START, _CLOSE = 7000.0, "2026-01-28T09:30:00", "2026-01-28T16:00:00"
 _FAR = "2028-01-21T16:00:00"
 
 
-def calibration_record(history: History, split: str | None = None) -> dict[str, Any]:
+def calibration_record(history: History, split: str | None = None) -> CalibrationRecord:
     """Impact by period, vol by octile of gamma, and the judgement out of sample.
 
     Args:
@@ -55,8 +64,8 @@ def calibration_record(history: History, split: str | None = None) -> dict[str, 
     periods, skipped = _periods(history)
     if skipped:
         notes.append(f"Too short for a fit of their own (under {LEAST_DAYS} days): {', '.join(skipped)}.")
-    fits: list[dict[str, Any]] = []
-    surviving: list[dict[str, Any]] = []
+    fits: list[FitRow] = []
+    surviving: list[SurvivingRow] = []
     whole: ImpactFit | None = None
     for name, days in periods.items():
         plain, normal = fit_impact(days), fit_impact(days, "gaussian")
@@ -119,7 +128,7 @@ def _periods(history: History) -> tuple[dict[str, History], list[str]]:
     return found, short
 
 
-def _fit_row(period: str, fit: ImpactFit) -> dict[str, Any]:
+def _fit_row(period: str, fit: ImpactFit) -> FitRow:
     days, control = fit.days, fit.vol_exponent is not None
     positive = days.select(days.gex > 0.0)
     plain = not control and len(positive) >= LEAST_DAYS
@@ -143,7 +152,7 @@ def _fit_row(period: str, fit: ImpactFit) -> dict[str, Any]:
     }
 
 
-def _surviving(period: str, plain: ImpactFit, control: ImpactFit) -> dict[str, Any]:
+def _surviving(period: str, plain: ImpactFit, control: ImpactFit) -> SurvivingRow:
     """How much of λ is left once past vol is there too; both were fitted on the same resamples."""
     low, high = np.nanquantile(control.draws / plain.draws, [0.025, 0.975])
     table = pd.DataFrame({"gex": plain.days.gex, "past_vol": plain.days.past_vol}).rank()
@@ -156,7 +165,7 @@ def _surviving(period: str, plain: ImpactFit, control: ImpactFit) -> dict[str, A
     }
 
 
-def octiles(days: History, fit: ImpactFit) -> list[dict[str, Any]]:
+def octiles(days: History, fit: ImpactFit) -> list[Octile]:
     """Realised vol of the next day by octile of gamma, beside the fitted curve at the octile's mean gamma.
 
     The standard error is that of block resamples of all the days.
@@ -192,7 +201,7 @@ def octiles(days: History, fit: ImpactFit) -> list[dict[str, Any]]:
     ]
 
 
-def judge_out_of_sample(history: History, split: str) -> tuple[dict[str, Any], ImpactFit]:
+def judge_out_of_sample(history: History, split: str) -> tuple[OutOfSample, ImpactFit]:
     """The fit before the split, judged on the returns from it on; and that fit."""
     before, after = history.between(None, split), history.between(split)
     plain, control = fit_impact(before), fit_impact(before, past_vol=True)
@@ -210,7 +219,7 @@ def judge_out_of_sample(history: History, split: str) -> tuple[dict[str, Any], I
     hindsight = score(float(r.mean()))
     shuffled = _shuffled_gains(plain, judged, constant)
     gain = float((with_gamma - constant).sum())
-    found = {
+    found: OutOfSample = {
         "fitted_before": split,
         "bp_per_usd_bn": plain.bp_per_usd_bn,
         "bootstrap_interval": list(plain.interval),
@@ -228,11 +237,12 @@ def judge_out_of_sample(history: History, split: str) -> tuple[dict[str, Any], I
         "gain_of_past_vol_over_constant": _gain(past - constant),
         "gain_of_gamma_over_past_vol": _gain(both - past),
         "octiles": octiles(after, plain),
+        "simulated": [],
     }
     return found, plain
 
 
-def _gain(daily: np.ndarray) -> dict[str, Any]:
+def _gain(daily: np.ndarray) -> Gain:
     """Sum of daily differences of log-likelihood, nats, with the standard error of block resamples."""
     sums = daily[resampled_days(daily.size, DRAWS)].sum(axis=1)
     return {"nats": float(daily.sum()), "stderr": float(sums.std(ddof=1)), "days": int(daily.size)}
@@ -250,7 +260,7 @@ def _shuffled_gains(fit: ImpactFit, days: History, constant: np.ndarray) -> np.n
     return gains
 
 
-def simulated_vols(fit: ImpactFit, gex_bn: np.ndarray) -> list[dict[str, Any]]:
+def simulated_vols(fit: ImpactFit, gex_bn: np.ndarray) -> list[SimulatedVol]:
     """Realised vol of simulated sessions whose dealers hold a given gamma in far-dated options.
 
     Options two years out keep their gamma through the session, so that σ0/(1 + g) is the exact answer.

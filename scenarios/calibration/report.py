@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from gammawall.scenarios.calibration.figures import impact_by_period, vol_by_gamma
+from gammawall.scenarios.calibration.record_types import CalibrationRecord, FitRow, Octile
 from gammawall.scenarios.pages.page import Page, Picture, Table, number_text
 
 __all__ = ["calibration_report", "calibration_sentence", "fit_of", "interval_text"]
@@ -13,7 +13,7 @@ __all__ = ["calibration_report", "calibration_sentence", "fit_of", "interval_tex
 _NEAR_EDGE = 0.9
 
 
-def calibration_report(record: dict[str, Any]) -> str:
+def calibration_report(record: CalibrationRecord) -> str:
     """A record of `calibration_record` as the text of an HTML page."""
     return Page(
         title="Price impact from recorded gamma",
@@ -32,7 +32,7 @@ def calibration_report(record: dict[str, Any]) -> str:
     ).html()
 
 
-def calibration_sentence(record: dict[str, Any]) -> str:
+def calibration_sentence(record: CalibrationRecord) -> str:
     """The answer in two sentences."""
     judged, last = record["out_of_sample"], record["surviving_past_vol"][-1]
     latest, gain = fit_of(record, last["period"]), judged["gain_over_constant"]
@@ -48,8 +48,8 @@ def calibration_sentence(record: dict[str, Any]) -> str:
 
 
 def fit_of(
-    record: dict[str, Any], period: str, errors: str = "laplace", *, past_vol: bool = False
-) -> dict[str, Any]:
+    record: CalibrationRecord, period: str, errors: str = "laplace", *, past_vol: bool = False
+) -> FitRow:
     """One row of the fits."""
     wanted = (period, errors, past_vol)
     return next(f for f in record["fits"] if (f["period"], f["errors"], f["with_past_vol"]) == wanted)
@@ -65,11 +65,11 @@ def share_text(interval: Sequence[float]) -> str:
     return " to ".join(f"{x:.0%}" for x in interval)
 
 
-def _judged(record: dict[str, Any]) -> list[dict[str, Any]]:
+def _judged(record: CalibrationRecord) -> list[Octile]:
     return record["out_of_sample"]["octiles"]
 
 
-def _tiles(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _tiles(record: CalibrationRecord) -> list[tuple[str, str, str]]:
     judged, buckets, surviving = record["out_of_sample"], record["octiles"], record["surviving_past_vol"]
     gain, shuffled = judged["gain_over_constant"], judged["gain_shuffled_nats"]
     latest = fit_of(record, surviving[-1]["period"])
@@ -102,7 +102,7 @@ def _signed(value: float, digits: int = 0) -> str:
     return f"{value:+,.{digits}f}".replace("-", "−")
 
 
-def _pictures(record: dict[str, Any]) -> dict[str, Picture]:
+def _pictures(record: CalibrationRecord) -> dict[str, Picture]:
     judged, whole = record["out_of_sample"], record["fits"][0]
     return {
         "judged": Picture(
@@ -139,7 +139,7 @@ def _pictures(record: dict[str, Any]) -> dict[str, Picture]:
     }
 
 
-def _caveat_table(record: dict[str, Any]) -> Table:
+def _caveat_table(record: CalibrationRecord) -> Table:
     rows = []
     for row in record["surviving_past_vol"]:
         period = row["period"]
@@ -169,7 +169,7 @@ def _caveat_table(record: dict[str, Any]) -> Table:
     return Table("caveat", "Vol also drives gamma: what is left of the impact", columns, rows, note)
 
 
-def _fits_table(record: dict[str, Any]) -> Table:
+def _fits_table(record: CalibrationRecord) -> Table:
     rows = [
         [
             f"{f['period']}, {f['errors'].capitalize()}{', past vol' if f['with_past_vol'] else ''}",
@@ -204,7 +204,7 @@ def _fits_table(record: dict[str, Any]) -> Table:
     return Table("fits", "All fits", columns, rows, note)
 
 
-def _octile_table(key: str, title: str, buckets: Sequence[dict[str, Any]]) -> Table:
+def _octile_table(key: str, title: str, buckets: Sequence[Octile]) -> Table:
     rows = [
         [
             f"{number_text(b['from_bn'])} to {number_text(b['to_bn'])}",
@@ -221,7 +221,7 @@ def _octile_table(key: str, title: str, buckets: Sequence[dict[str, Any]]) -> Ta
     return Table(key, title, columns, rows, note)
 
 
-def _method(record: dict[str, Any]) -> list[str]:
+def _method(record: CalibrationRecord) -> list[str]:
     settings = record["settings"]
     notes = [
         "Scale of tomorrow's |return|: σ₀ / (1 + 0.01 λ GEX), GEX at today's close. A return counts in the "

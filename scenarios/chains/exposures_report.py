@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import pandas as pd
 from gammawall.scenarios.chains.figures import gex_by_strike
 from gammawall.scenarios.chains.objects import gamma_profile, session_heatmap
 from gammawall.scenarios.pages.page import Page, Picture, Table, level_text, number_text
+from gammawall.scenarios.record_types import ExposureRecord
 from gammawall.surfaces.chains.chain import OptionChain
 from gammawall.surfaces.chains.terms import ChainTerms
 from gammawall.surfaces.dealers.book import Book
@@ -27,7 +27,7 @@ def exposures_report(
     chain: OptionChain,
     book: Book,
     exposed: Exposures,
-    record: dict[str, Any],
+    record: ExposureRecord,
     terms: ChainTerms | None = None,
 ) -> str:
     """The exposures of a chain as the text of an HTML page.
@@ -74,7 +74,7 @@ def exposures_report(
     ).html()
 
 
-def _pictures(book: Book, exposed: Exposures, record: dict[str, Any], gex: float) -> dict[str, Picture]:
+def _pictures(book: Book, exposed: Exposures, record: ExposureRecord, gex: float) -> dict[str, Picture]:
     return {
         "profile": Picture(
             "Dealer gamma over the index level",
@@ -175,11 +175,11 @@ def _removal_table(book: Book, exposed: Exposures) -> Table:
     return Table("removal", "What is left as contracts expire", columns, rows)
 
 
-def _notes(chain: OptionChain, record: dict[str, Any]) -> list[str]:
-    read = record["report"]
+def _notes(chain: OptionChain, record: ExposureRecord) -> list[str]:
+    read, of = record["report"], chain.report
     notes = [
-        f"{read['rows_read']:,} contracts read, {read['rows_kept']:,} kept, {read['rows']:,} in the book.",
-        f"Open interest is there for {read['open_interest_coverage']:.0%} of the contracts.",
+        f"{of.rows_read:,} contracts read, {of.rows_kept:,} kept, {read['rows']:,} in the book.",
+        f"Open interest is there for {of.open_interest_coverage:.0%} of the contracts.",
         "Vols come from: " + ", ".join(f"{k} {v:,}" for k, v in read["vol_sources"].items()) + ".",
     ]
     notes += [f"No {name.replace('_', ' ')}: {reason}." for name, reason in record["missing"].items()]
@@ -188,5 +188,5 @@ def _notes(chain: OptionChain, record: dict[str, Any]) -> list[str]:
         count = sum(row["compared"] for row in compared)
         middle = number_text(np.median([row["median_vol_points"] for row in compared]))
         notes.append(f"Vendor's vols less ours of {count:,} mids: {middle} vol points at the median expiry.")
-    notes += [f"Dropped: {count:,} {reason}." for reason, count in read["dropped"].items()]
-    return notes + list(chain.report.notes)
+    notes += [f"Dropped: {count:,} {reason}." for reason, count in read.get("dropped", {}).items()]
+    return notes + list(of.notes)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import erfcx
 
+from gammawall.scenarios.claims.record_types import Amplification, AmplificationLine, AmplificationPoint
 from gammawall.scenarios.runs.runner import run
 from gammawall.scenarios.spec.load import as_scenario, vary
 from gammawall.scenarios.spec.scenario import Scenario
@@ -41,7 +42,7 @@ def amplification_curve(
     paths: int = _PATHS,
     steps: int = 390,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
+) -> Amplification:
     """Vol of the last half hour and of every minute over the baseline's, by customers' imbalance.
 
     Same-day options alone, without those of the scenario's book. Closed form: 1/(1+g) with g of
@@ -62,7 +63,7 @@ def amplification_curve(
 
 def curve_record(
     cases: Sequence[Scenario], progress: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
+) -> Amplification:
     """`amplification_curve` of the runs that `curve_cases` made."""
     points, ends = [], np.empty(0)
     for done, case in enumerate(cases):
@@ -73,10 +74,13 @@ def curve_record(
         ratio = result.series["vol_pct"] / result.series["vol_pct_baseline"]
         found = result.metric("last_30min_amplification")
         simulated = {"simulated": found.value, "stderr": found.stderr}
+        status, paths_run = result.document["status"], case.config.paths
         shares = {
-            k: result.document["status"][f"paths_{k}"] / case.config.paths for k in ("with_jump", "capped")
+            "with_jump": status["paths_with_jump"] / paths_run,
+            "capped": status["paths_capped"] / paths_run,
         }
-        points.append(_closed_point(case) | simulated | shares | {"by_minute": ratio.tolist()})
+        point: dict[str, Any] = _closed_point(case) | simulated | shares | {"by_minute": ratio.tolist()}
+        points.append(AmplificationPoint(**point))
     if progress is not None:
         progress(len(cases), len(cases))
     base, impact = cases[0], cases[0].spec.impact.get("bp_per_usd_bn")
@@ -93,7 +97,7 @@ def curve_record(
         "minutes_left": (ends[-1] - 0.5 * (ends + np.append(0.0, ends[:-1]))).tolist(),
         "step_minutes_left": _minutes_left(base).tolist(),
         "points": points,
-        "line": {name: [point[name] for point in dense] for name in names},
+        "line": AmplificationLine(**{name: [point[name] for point in dense] for name in names}),
     }
 
 

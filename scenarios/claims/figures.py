@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from gammawall.scenarios.claims.amplification import imbalance_words
+from gammawall.scenarios.claims.record_types import Amplification, ClaimRecord
 from gammawall.scenarios.claims.words import effect_text, is_share
 from gammawall.scenarios.pages.drawing import (
     BASELINE,
@@ -20,6 +21,7 @@ from gammawall.scenarios.pages.drawing import (
     small,
     tint,
 )
+from gammawall.scenarios.record_types import JudgedRow
 
 __all__ = ["amplification_by_gamma", "amplification_by_minute", "effect_by_impact", "sign_decides"]
 
@@ -29,7 +31,7 @@ _MINUTES_SHOWN = 120.0
 _SHOWN = (-0.02, 0.01, 0.02, 0.03)
 
 
-def sign_decides(claims: Sequence[Mapping[str, Any]]) -> go.Figure | None:
+def sign_decides(claims: Sequence[ClaimRecord]) -> go.Figure | None:
     """How far each effect lies on the holding side of its threshold, as stated and with the sign turned."""
     if not claims:
         return None
@@ -75,11 +77,11 @@ def sign_decides(claims: Sequence[Mapping[str, Any]]) -> go.Figure | None:
     return figure
 
 
-def effect_by_impact(claim: Mapping[str, Any]) -> go.Figure:
+def effect_by_impact(claim: ClaimRecord) -> go.Figure:
     """The effect against impact, with its variants, the sign turned, and where the test holds."""
     figure = blank_figure("impact λ (bp per USD bn)", "")
     stated = sorted(
-        (r for r in claim["rows"] if r["kind"] in ("base", "impact")), key=lambda r: r["bp_per_usd_bn"]
+        (r for r in claim["rows"] if r["kind"] in ("base", "impact")), key=lambda r: r["bp_per_usd_bn"] or 0.0
     )
     others = [r for r in claim["rows"] if r["kind"] in ("variant", "contrast")]
     groups = (
@@ -116,13 +118,13 @@ def effect_by_impact(claim: Mapping[str, Any]) -> go.Figure:
         x=1.0, xref="paper", xanchor="right", y=claim["threshold"], showarrow=False,
         yanchor="bottom" if claim["holds"] == "above" else "top", text="the test holds",
     )  # fmt: skip
-    impacts = [r["bp_per_usd_bn"] for r in stated if r["bp_per_usd_bn"] > 0.0]
+    impacts = [r["bp_per_usd_bn"] for r in stated if r["bp_per_usd_bn"]]
     figure.update_xaxes(type="log", tickvals=impacts, ticktext=[f"{i:g}" for i in impacts])
     figure.update_yaxes(range=[low, high], tickformat=".0%" if is_share(claim) else ",~g")
     return figure
 
 
-def amplification_by_gamma(curve: Mapping[str, Any]) -> go.Figure:
+def amplification_by_gamma(curve: Amplification) -> go.Figure:
     """Vol of the last half hour over the baseline's, against dealers' net same-day gamma."""
     figure = blank_figure("net same-day gamma (USD bn per 1 %)", "vol over no hedging")
     line, points = curve["line"], curve["points"]
@@ -157,7 +159,7 @@ def amplification_by_gamma(curve: Mapping[str, Any]) -> go.Figure:
     return figure
 
 
-def amplification_by_minute(curve: Mapping[str, Any]) -> go.Figure:
+def amplification_by_minute(curve: Amplification) -> go.Figure:
     """The same for every minute of the last two hours, for some imbalances."""
     figure = blank_figure("minutes to the close", "vol over no hedging")
     sampled, steps = (np.array(curve[k], float) for k in ("minutes_left", "step_minutes_left"))
@@ -185,11 +187,11 @@ def amplification_by_minute(curve: Mapping[str, Any]) -> go.Figure:
     return figure
 
 
-def _row(claim: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+def _row(claim: ClaimRecord, kind: str) -> JudgedRow:
     return next(r for r in claim["rows"] if r["kind"] == kind)
 
 
-def _holding(claim: Mapping[str, Any], kind: str) -> float:
+def _holding(claim: ClaimRecord, kind: str) -> float:
     """Effect over threshold, or the other way round for a test that holds below; within the axis."""
     effect, threshold = _number(_row(claim, kind)["effect"]), claim["threshold"]
     over, under = (effect, threshold) if claim["holds"] == "above" else (threshold, effect)
@@ -204,7 +206,7 @@ def _number(value: Any) -> float:
     return np.nan if value is None else float(value)
 
 
-def _span(claim: Mapping[str, Any]) -> tuple[float, float]:
+def _span(claim: ClaimRecord) -> tuple[float, float]:
     rows = [(_number(r["effect"]), 3.0 * _number(r["stderr"])) for r in claim["rows"]]
     ends = np.array([claim["threshold"], *(e - s for e, s in rows), *(e + s for e, s in rows)])
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))

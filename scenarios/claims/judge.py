@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.pages.numbers import format_estimate
+from gammawall.scenarios.record_types import JudgedRow, RunNumbers
 from gammawall.scenarios.runs.claim_test import (
     CONTRADICTED,
     ERRORS,
@@ -40,7 +41,7 @@ __all__ = [
 IMPACTS = (1.0, 3.0, 6.0, 30.0)
 """bp of price per USD bn traded, at which every claim is tried"""
 
-Compute = Callable[[Scenario], Mapping[str, Any]]
+Compute = Callable[[Scenario], RunNumbers]
 """A run as a record with its metrics and status"""
 
 
@@ -58,7 +59,7 @@ class Judgement:
     table: pd.DataFrame
     """one row per case: kind, setting, bp_per_usd_bn, effect, stderr, outcome (holds, fails, unclear: of the
     test as declared), capped and jumped (shares of paths)"""
-    base: Mapping[str, Any]
+    base: RunNumbers
     """the record of the first case"""
 
 
@@ -98,7 +99,8 @@ def judge(
     compute = compute or _run_afresh
     claim = tried[0].scenario.spec.claim
     assert claim is not None
-    rows, base = [], {}
+    rows: list[JudgedRow] = []
+    base: RunNumbers | None = None
     for done, case in enumerate(tried):
         if progress is not None:
             progress(done, len(tried))
@@ -107,6 +109,7 @@ def judge(
         rows.append(judged_row(case, record, claim))
     if progress is not None:
         progress(len(tried), len(tried))
+    assert base is not None
     table = pd.DataFrame(rows)
     verdict = _verdict(table)
     conditions = _conditions(table) if verdict == ONLY_IF else ()
@@ -166,7 +169,7 @@ def verdict_by_threshold(table: pd.DataFrame, holds: str) -> list[dict[str, Any]
     return ranges
 
 
-def _run_afresh(scenario: Scenario) -> Mapping[str, Any]:
+def _run_afresh(scenario: Scenario) -> RunNumbers:
     return run(scenario).document
 
 

@@ -17,8 +17,15 @@ import pandas as pd
 
 from gammawall.scenarios.claims.amplification import curve_cases, curve_record
 from gammawall.scenarios.claims.judge import IMPACTS, Compute, Judgement, cases, judge, verdict_by_threshold
+from gammawall.scenarios.claims.record_types import (
+    Amplification,
+    ClaimRecord,
+    Flip,
+    LedgerRecord,
+)
 from gammawall.scenarios.provenance import environment
 from gammawall.scenarios.record import FORMAT, record_digest
+from gammawall.scenarios.record_types import JudgedRow, RunNumbers
 from gammawall.scenarios.runs.cell_store import CellStore, cell_key
 from gammawall.scenarios.runs.claim_test import ERRORS, VERDICTS
 from gammawall.scenarios.runs.export import csv_text
@@ -113,7 +120,7 @@ def judge_all(
     *,
     store: CellStore | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> LedgerRecord:
     """Judge every claim.
 
     Args:
@@ -152,7 +159,7 @@ def judge_all(
     }
 
 
-def ledger_frame(record: Mapping[str, Any]) -> pd.DataFrame:
+def ledger_frame(record: LedgerRecord) -> pd.DataFrame:
     """One row per claim and setting; ``unit`` is that of threshold, effect and stderr."""
     named = ("id", "scenario", "text", "metric", "measured", "unit", "holds", "threshold", "verdict")
     rows = [
@@ -186,7 +193,7 @@ def open_store(folder: str | os.PathLike[str]) -> CellStore:
     return CellStore(check_ledger_folder(folder) / _CELLS)
 
 
-def save_ledger(record: Mapping[str, Any], folder: str | os.PathLike[str]) -> Path:
+def save_ledger(record: LedgerRecord, folder: str | os.PathLike[str]) -> Path:
     """Write report.html, ledger.json, ledger.csv and ledger.parquet into a folder, each whole or not at all.
 
     Returns:
@@ -216,9 +223,9 @@ def _order(scenario: Scenario) -> tuple[int, str]:
 
 def _once(store: CellStore) -> Compute:
     """Runs that several claims ask for are made once, also without a folder."""
-    made: dict[str, Mapping[str, Any]] = {}
+    made: dict[str, RunNumbers] = {}
 
-    def compute(scenario: Scenario) -> Mapping[str, Any]:
+    def compute(scenario: Scenario) -> RunNumbers:
         key = cell_key(scenario)
         if key not in made:
             made[key] = store.compute(scenario)
@@ -227,10 +234,10 @@ def _once(store: CellStore) -> Compute:
     return compute
 
 
-def _entry(found: Judgement) -> dict[str, Any]:
+def _entry(found: Judgement) -> ClaimRecord:
     claim, part = found.claim, found.scenario.spec
     metric = next(m for m in found.base["metrics"] if m["name"] == claim.metric)
-    rows = [{str(k): v for k, v in row.items()} for row in found.table.to_dict("records")]
+    rows = [JudgedRow(**row) for row in found.table.to_dict("records")]
     ranges = verdict_by_threshold(found.table, claim.holds)
     return {
         "id": claim.id,
@@ -252,7 +259,7 @@ def _entry(found: Judgement) -> dict[str, Any]:
         "stderr": rows[0]["stderr"],
         "flips_at": _flip(ranges, claim.threshold),
         "verdict_by_threshold": [
-            {k: v if isinstance(v, str) or np.isfinite(v) else None for k, v in r.items()} for r in ranges
+            {"low": _finite(r["low"]), "high": _finite(r["high"]), "verdict": r["verdict"]} for r in ranges
         ],
         "rows": rows,
         "facts": list(part.facts),
@@ -263,7 +270,11 @@ def _entry(found: Judgement) -> dict[str, Any]:
     }
 
 
-def _flip(ranges: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, Any] | None:
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None
+
+
+def _flip(ranges: Sequence[Mapping[str, Any]], threshold: float) -> Flip | None:
     """The nearest other threshold at which the verdict changes, and to what; None if there is none."""
     here = next(i for i, r in enumerate(ranges) if r["low"] <= threshold <= r["high"])
     beside = [(ranges[here]["low"], here - 1), (ranges[here]["high"], here + 1)]
@@ -274,7 +285,7 @@ def _flip(ranges: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, An
     return {"threshold": at, "verdict": verdict}
 
 
-def _turned(entry: Mapping[str, Any], *kinds: str) -> bool:
+def _turned(entry: ClaimRecord, *kinds: str) -> bool:
     """Whether the test holds in one of these settings and fails in another."""
     return {"holds", "fails"} <= {row["outcome"] for row in entry["rows"] if row["kind"] in kinds}
 
@@ -289,7 +300,7 @@ def _after(done: int, planned: LedgerPlan, progress: Progress | None) -> Progres
 
 def _kept_curve(
     cases: Sequence[Scenario], store: CellStore | None, progress: Progress
-) -> dict[str, Any] | None:
+) -> Amplification | None:
     """The amplification curve, from the store's folder if the same runs left it there."""
     if not cases:
         return None
@@ -304,7 +315,7 @@ def _kept_curve(
     return curve
 
 
-def _read_curve(cases: Sequence[Scenario], folder: Path) -> dict[str, Any] | None:
+def _read_curve(cases: Sequence[Scenario], folder: Path) -> Amplification | None:
     """What those runs left; None if they did not, or the file is damaged."""
     try:
         kept = json.loads((folder / _CURVE).read_bytes())

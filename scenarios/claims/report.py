@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from gammawall.scenarios.claims.amplification import imbalance_words
@@ -12,6 +11,7 @@ from gammawall.scenarios.claims.figures import (
     effect_by_impact,
     sign_decides,
 )
+from gammawall.scenarios.claims.record_types import Amplification, ClaimRecord, LedgerRecord, VerdictRange
 from gammawall.scenarios.claims.words import (
     MARKS,
     VERDICT_MARKS,
@@ -26,6 +26,7 @@ from gammawall.scenarios.claims.words import (
 )
 from gammawall.scenarios.pages.page import Picture, Table, number_text
 from gammawall.scenarios.pages.templating import template
+from gammawall.scenarios.record_types import JudgedRow
 
 __all__ = ["ledger_report"]
 
@@ -38,7 +39,7 @@ _KINDS = {
 }
 
 
-def ledger_report(record: Mapping[str, Any]) -> str:
+def ledger_report(record: LedgerRecord) -> str:
     """A record of `ledger` as the text of an HTML page."""
     claims = [_claim(claim, f"claim-{i + 1}") for i, claim in enumerate(record["claims"])]
     curve = record["amplification"]
@@ -48,7 +49,7 @@ def ledger_report(record: Mapping[str, Any]) -> str:
     return template("ledger.html.j2").render(
         headline=headline(record),
         sign_sentence=sign_sentence(record),
-        impacts=sorted({row["bp_per_usd_bn"] for c in record["claims"] for row in _stated(c)}),
+        impacts=sorted({row["bp_per_usd_bn"] or 0.0 for c in record["claims"] for row in _stated(c)}),
         claims=claims,
         unidentified=unidentified(record),
         pictures=pictures,
@@ -59,7 +60,7 @@ def ledger_report(record: Mapping[str, Any]) -> str:
     )
 
 
-def _claim(claim: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _claim(claim: ClaimRecord, key: str) -> dict[str, Any]:
     """A claim as the template shows it."""
     flip, then = flip_words(claim)
     return {
@@ -96,11 +97,11 @@ def _claim(claim: Mapping[str, Any], key: str) -> dict[str, Any]:
     }
 
 
-def _stated(claim: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _stated(claim: ClaimRecord) -> list[JudgedRow]:
     return [row for row in claim["rows"] if row["kind"] in ("base", "impact")]
 
 
-def _marked(claim: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+def _marked(claim: ClaimRecord, row: JudgedRow) -> dict[str, Any]:
     return {**row, "mark": MARKS[row["outcome"]], "text": effect_text(claim, row)}
 
 
@@ -108,7 +109,7 @@ def _share(value: float) -> str:
     return "–" if not value else f"{100.0 * value:.2g} %"
 
 
-def _range(claim: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def _range(claim: ClaimRecord, found: VerdictRange) -> str:
     low, high = found["low"], found["high"]
     ends = [number_words(claim, float(f"{x:.3g}")) for x in (low, high) if x is not None]
     where = "at any" if not ends else f"{'below' if low is None else 'above'} {ends[0]}"
@@ -117,7 +118,7 @@ def _range(claim: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return f"{where}: {found['verdict']}"
 
 
-def _sign_picture(record: Mapping[str, Any]) -> Picture:
+def _sign_picture(record: LedgerRecord) -> Picture:
     return Picture(
         "The hinge: which way round dealers hold it",
         "Each claim's effect against its threshold: as its scenario has dealers' positions, and with the "
@@ -130,7 +131,7 @@ def _sign_picture(record: Mapping[str, Any]) -> Picture:
     )
 
 
-def _curve_pictures(curve: Mapping[str, Any]) -> dict[str, Picture]:
+def _curve_pictures(curve: Amplification) -> dict[str, Picture]:
     return {
         "curve-gamma": Picture(
             "Vol of the last half hour against same-day gamma",
@@ -151,7 +152,7 @@ def _curve_pictures(curve: Mapping[str, Any]) -> dict[str, Picture]:
     }
 
 
-def _curve_table(curve: Mapping[str, Any]) -> Table:
+def _curve_table(curve: Amplification) -> Table:
     rows = [
         [
             imbalance_words(p["imbalance"]),

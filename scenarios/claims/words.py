@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from gammawall.scenarios.claims.record_types import ClaimRecord, LedgerRecord
 from gammawall.scenarios.pages.numbers import format_estimate
+from gammawall.scenarios.record_types import JudgedRow
 from gammawall.scenarios.runs.claim_test import CONTRADICTED, ONLY_IF, SUPPORTED, UNDECIDABLE
 
 __all__ = [
@@ -26,12 +28,12 @@ MARKS = {"holds": "●", "fails": "○", "unclear": "?"}
 VERDICT_MARKS = {SUPPORTED: "●", ONLY_IF: "◐", CONTRADICTED: "○", UNDECIDABLE: "?"}
 
 
-def is_share(claim: Mapping[str, Any]) -> bool:
+def is_share(claim: ClaimRecord) -> bool:
     """Whether the effect of a claim is a share or a difference of shares, told in percent."""
     return claim["unit"] in ("probability", "fraction") and claim["measured"] != "ratio to baseline"
 
 
-def number_words(claim: Mapping[str, Any], value: Any, stderr: Any = None) -> str:
+def number_words(claim: ClaimRecord, value: Any, stderr: Any = None) -> str:
     """A number in the unit of a claim's effect."""
     if is_share(claim):
         return format_estimate(value, stderr, "probability")
@@ -40,12 +42,12 @@ def number_words(claim: Mapping[str, Any], value: Any, stderr: Any = None) -> st
     return f"{times}{format_estimate(value, stderr)}{unit}"
 
 
-def effect_text(claim: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+def effect_text(claim: ClaimRecord, row: JudgedRow) -> str:
     """The effect of one setting with its standard error."""
     return number_words(claim, row["effect"], row["stderr"])
 
 
-def tested_words(claim: Mapping[str, Any]) -> str:
+def tested_words(claim: ClaimRecord) -> str:
     """What is measured and where it must lie."""
     measured = {
         "value": "",
@@ -56,7 +58,7 @@ def tested_words(claim: Mapping[str, Any]) -> str:
     return f"{name}{measured}, {claim['holds']} {number_words(claim, claim['threshold'])}"
 
 
-def condition_words(claim: Mapping[str, Any], most: int | None = None) -> str:
+def condition_words(claim: ClaimRecord, most: int | None = None) -> str:
     """The settings that a verdict depends on; the first `most` of them."""
     settings = claim["conditions"]
     if not settings:
@@ -68,7 +70,7 @@ def condition_words(claim: Mapping[str, Any], most: int | None = None) -> str:
     return f"{lead} {'; or '.join(told)}{more}"
 
 
-def flip_words(claim: Mapping[str, Any]) -> tuple[str, str]:
+def flip_words(claim: ClaimRecord) -> tuple[str, str]:
     """The nearest threshold at which the verdict changes, and the verdict there."""
     flip = claim["flips_at"]
     return (
@@ -78,7 +80,7 @@ def flip_words(claim: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def headline(record: Mapping[str, Any]) -> str:
+def headline(record: LedgerRecord) -> str:
     """The counts of verdicts as a sentence."""
     counts, total = record["counts"], len(record["claims"])
     told = [f"{n} {'is' if n == 1 else 'are'} {verdict}" for verdict, n in counts.items() if n]
@@ -86,7 +88,7 @@ def headline(record: Mapping[str, Any]) -> str:
     return f"Of {total} claim{'s' * (total != 1)}, {_listed(told)}."
 
 
-def sign_sentence(record: Mapping[str, Any]) -> str:
+def sign_sentence(record: LedgerRecord) -> str:
     """What the sign of dealers' gamma decides."""
     turned, total = record["turned_by_sign"], len(record["claims"])
     which = f": {', '.join(turned)}" if turned else ""
@@ -95,7 +97,7 @@ def sign_sentence(record: Mapping[str, Any]) -> str:
     )
 
 
-def unidentified(record: Mapping[str, Any]) -> list[str]:
+def unidentified(record: LedgerRecord) -> list[str]:
     """What no data here identify, and what depends on it."""
     impacts, moved = record["settings"]["impacts_bp_per_usd_bn"], record["turned_by_impact"]
     span = f"Between {min(impacts):g} and {max(impacts):g} bp" if impacts else "At the impacts tried"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gammawall.scenarios.cli.options import Json, Quiet, check_targets, write_json
+
+if TYPE_CHECKING:
+    from gammawall.scenarios.calibration.record_types import CalibrationRecord
 
 __all__ = ["calibrate_impact"]
 
@@ -44,7 +47,7 @@ def calibrate_impact(
         _print_calibration(record, None if report is None else Path(report))
 
 
-def _print_calibration(record: dict[str, Any], report: Path | None) -> None:
+def _print_calibration(record: CalibrationRecord, report: Path | None) -> None:
     """Impact by period, how it does out of sample, and where the report is."""
     from rich.text import Text
 

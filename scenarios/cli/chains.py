@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from gammawall.scenarios.cli.options import (
     check_targets,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from gammawall.scenarios.record_types import ExposureRecord
 
 __all__ = ["Convention", "exposures", "surface"]
 
@@ -83,7 +86,7 @@ def surface(
         _print_surface(record, Path(target))
 
 
-def _print_exposures(record: dict[str, Any]) -> None:
+def _print_exposures(record: ExposureRecord) -> None:
     """Totals and levels of a chain."""
     from rich.text import Text
 

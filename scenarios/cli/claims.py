@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from gammawall.scenarios.cli.options import Json, Quiet, check_targets, write_js
 
 if TYPE_CHECKING:
     from gammawall.scenarios.claims.ledger import LedgerPlan
+    from gammawall.scenarios.claims.record_types import LedgerRecord
     from gammawall.scenarios.runs.cell_store import CellStore
 
 __all__ = ["ledger"]
@@ -68,7 +69,7 @@ def _print_plan(planned: LedgerPlan, store: CellStore) -> None:
     )
 
 
-def _print_ledger(record: dict[str, Any], page: Path) -> None:
+def _print_ledger(record: LedgerRecord, page: Path) -> None:
     """The verdicts, and where the page is."""
     from rich.text import Text
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gammawall.scenarios.cli.interrupts import heed_interrupts
 from gammawall.scenarios.cli.options import Json, Quiet, ScenarioName, check_targets, write_json
+
+if TYPE_CHECKING:
+    from gammawall.scenarios.risk.record_types import RiskRecord
 
 __all__ = ["risk"]
 
@@ -80,26 +83,26 @@ def risk(
         raise typer.Exit(3)
 
 
-def _print_risk(record: dict[str, Any], report: Path) -> None:
+def _print_risk(record: RiskRecord, report: Path) -> None:
     """What a portfolio can lose with and without feedback, who brings it, and where the report is."""
     from rich.text import Text
 
     from gammawall.scenarios.cli.terminal import print_report, print_sentence, table, terminal
     from gammawall.scenarios.pages.numbers import format_estimate, format_gap, unbroken
     from gammawall.scenarios.risk.figures import money_unit
-    from gammawall.scenarios.risk.report import level_name, risk_sentence
+    from gammawall.scenarios.risk.report import figure, level_name, risk_sentence
 
     console, legs = terminal(), ("feedback", "no_feedback", "difference")
     print_sentence(console, risk_sentence(record), "bold")
     console.print()
-    scale, unit = money_unit([row[f"{leg}_usd"] for row in record["summary"] for leg in legs[:2]])
+    scale, unit = money_unit([figure(row, f"{leg}_usd") for row in record["summary"] for leg in legs[:2]])
     rows = table(f"measure, USD{unit}", "with feedback", "without", "difference")
     for row in record["summary"]:
         level = "" if row["level"] is None else f" {level_name(row['level'])}"
         texts = [
-            format_gap(row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale)
+            format_gap(figure(row, f"{leg}_usd") / scale, figure(row, f"{leg}_stderr_usd") / scale)
             if leg == "difference"
-            else format_estimate(row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale)
+            else format_estimate(figure(row, f"{leg}_usd") / scale, figure(row, f"{leg}_stderr_usd") / scale)
             for leg in legs
         ]
         rows.add_row(f"{row['measure']}{level}", *map(unbroken, texts))
@@ -109,7 +112,7 @@ def _print_risk(record: dict[str, Any], report: Path) -> None:
     parts = table(f"largest parts of ES, USD{unit}", "with feedback", "without")
     for row in largest:
         texts = [
-            format_estimate(row[f"es_{leg}_usd"] / scale, row[f"es_{leg}_stderr_usd"] / scale)
+            format_estimate(figure(row, f"es_{leg}_usd") / scale, figure(row, f"es_{leg}_stderr_usd") / scale)
             for leg in legs[:2]
         ]
         parts.add_row(Text(row["label"]), *map(unbroken, texts))

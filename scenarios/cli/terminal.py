@@ -6,13 +6,17 @@ import re
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gammawall.scenarios.pages.numbers import unbroken
+
+if TYPE_CHECKING:
+    from gammawall.scenarios.record_types import RunRecord
+    from gammawall.scenarios.risk.record_types import RiskRecord
 
 __all__ = [
     "HEADLINES",
@@ -56,7 +60,7 @@ def folder_name(name: str, chain: str | None = None) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", full).strip(".-")[:100] or "scenario"
 
 
-def capped_sentence(document: dict[str, Any]) -> str:
+def capped_sentence(document: RunRecord | RiskRecord) -> str:
     """What it means that some price left the grid."""
     status, paths = document["status"], document["resolved"]["simulation"]["paths"]
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from gammawall.scenarios.pages.drawing import BASELINE, HEDGED, THEORY, add_line, blank_figure, small, tint
+from gammawall.scenarios.risk.record_types import RiskRecord
 
 __all__ = ["MOST_BARS", "clock_text", "components", "distribution", "ladder_map", "money_unit"]
 
@@ -27,7 +28,7 @@ def money_unit(values: Any) -> tuple[float, str]:
     return 1.0, ""
 
 
-def distribution(record: dict[str, Any]) -> go.Figure | None:
+def distribution(record: RiskRecord) -> go.Figure | None:
     """P&L with and without feedback, and VaR and ES at the highest level as lines."""
     found = record["distribution"]
     edges = np.asarray(found["edges_usd"], float)
@@ -65,7 +66,7 @@ def distribution(record: dict[str, Any]) -> go.Figure | None:
     return figure
 
 
-def components(rows: Sequence[dict[str, Any]]) -> go.Figure | None:
+def components(rows: Sequence[Mapping[str, Any]]) -> go.Figure | None:
     """Parts of ES of the positions with the largest, with and without feedback, ± 2 standard errors."""
     if not rows:
         return None
@@ -96,7 +97,7 @@ def components(rows: Sequence[dict[str, Any]]) -> go.Figure | None:
     return figure
 
 
-def ladder_map(rows: Sequence[dict[str, Any]]) -> go.Figure | None:
+def ladder_map(rows: Sequence[Mapping[str, Any]]) -> go.Figure | None:
     """P&L by full repricing over spot (across), vol and time (down): blue gains, orange losses."""
     frame = pd.DataFrame(list(rows))
     if frame.empty:

@@ -12,7 +12,17 @@ import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.record import FORMAT
+from gammawall.scenarios.record_types import Status, Timing
 from gammawall.scenarios.risk.portfolio_file import read_portfolio
+from gammawall.scenarios.risk.record_types import (
+    Cost,
+    Distribution,
+    LadderRow,
+    PositionRow,
+    RiskRecord,
+    SummaryRow,
+    WorstPath,
+)
 from gammawall.scenarios.spec.load import as_scenario
 from gammawall.scenarios.spec.origin import provenance
 from gammawall.scenarios.spec.scenario import Scenario
@@ -70,7 +80,7 @@ def portfolio_risk(
     )
 
 
-def risk_record(found: PortfolioRisk, scenario: Scenario, name: str, began: float) -> dict[str, Any]:
+def risk_record(found: PortfolioRisk, scenario: Scenario, name: str, began: float) -> RiskRecord:
     """What was found as plain data.
 
     Args:
@@ -92,16 +102,16 @@ def risk_record(found: PortfolioRisk, scenario: Scenario, name: str, began: floa
         "portfolio": name,
         "scenario": scenario.name,
         "story": scenario.spec.story,
-        "cost_of_ignoring_feedback": {"measure": "ES"} | {str(k): float(v) for k, v in cost.items()},
-        "summary": _rows(found.summary),
-        "positions": _rows(found.positions),
-        "worst_paths": _rows(found.worst_paths),
-        "ladder": _rows(found.ladder),
-        "distribution": {"edges_usd": edges, **shares},
+        "cost_of_ignoring_feedback": Cost(measure="ES", **{str(k): float(v) for k, v in cost.items()}),
+        "summary": [SummaryRow(**row) for row in _rows(found.summary)],
+        "positions": [PositionRow(**row) for row in _rows(found.positions)],
+        "worst_paths": [WorstPath(**row) for row in _rows(found.worst_paths)],
+        "ladder": [LadderRow(**row) for row in _rows(found.ladder)],
+        "distribution": Distribution(edges_usd=edges.tolist(), **{k: v.tolist() for k, v in shares.items()}),
         "notes": [*found.notes, *scenario.notes],
         "resolved": scenario.resolved(),
-        "status": found.result.status,
-        "timing": found.result.timing | {"total_s": time.perf_counter() - began},
+        "status": Status(**found.result.status),
+        "timing": Timing(**found.result.timing, total_s=time.perf_counter() - began),
         "provenance": provenance(scenario),
     }
 
@@ -115,9 +125,7 @@ def check_risk_folder(folder: str | os.PathLike[str]) -> Path:
     return check_folder(folder, _FILES)
 
 
-def save_risk(
-    found: PortfolioRisk, record: dict[str, Any], report: str, folder: str | os.PathLike[str]
-) -> Path:
+def save_risk(found: PortfolioRisk, record: RiskRecord, report: str, folder: str | os.PathLike[str]) -> Path:
     """Write the record, its page, its tables as CSV and the P&L of every path, all or nothing.
 
     Returns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -16,14 +16,15 @@ from gammawall.scenarios.risk.figures import (
     ladder_map,
     money_unit,
 )
+from gammawall.scenarios.risk.record_types import RiskRecord
 
-__all__ = ["level_name", "money_text", "risk_report", "risk_sentence"]
+__all__ = ["figure", "level_name", "money_text", "risk_report", "risk_sentence"]
 
 _MOST_ROWS = 100
 _MOVES = ("delta", "gamma", "vol", "vanna", "time", "residual")
 
 
-def risk_report(record: dict[str, Any]) -> str:
+def risk_report(record: RiskRecord) -> str:
     """A record of `risk_record` as the text of an HTML page."""
     level = record["cost_of_ignoring_feedback"]["level"]
     return Page(
@@ -62,12 +63,12 @@ def risk_report(record: dict[str, Any]) -> str:
     ).html()
 
 
-def risk_sentence(record: dict[str, Any]) -> str:
+def risk_sentence(record: RiskRecord) -> str:
     """The answer in a sentence."""
     cost = record["cost_of_ignoring_feedback"]
     row = next(r for r in record["summary"] if r["measure"] == "ES" and r["level"] == cost["level"])
     scale, unit = money_unit([row["feedback_usd"], row["no_feedback_usd"]])
-    having, without = (number_text(row[f"{leg}_usd"] / scale) for leg in ("feedback", "no_feedback"))
+    having, without = (number_text(figure(row, f"{leg}_usd") / scale) for leg in ("feedback", "no_feedback"))
     without += unit
     gap, error = cost["difference_usd"], cost["difference_stderr_usd"]
     told = f"On the worst {_beyond(cost['level'])} of paths the portfolio loses USD {having}{unit} on average"
@@ -96,7 +97,7 @@ def _beyond(level: float) -> str:
     return f"{100.0 * (1.0 - level):.6g} %"
 
 
-def _tiles(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _tiles(record: RiskRecord) -> list[tuple[str, str, str]]:
     cost = record["cost_of_ignoring_feedback"]
     value, error = cost["difference_usd"], cost["difference_stderr_usd"]
     tiles = [
@@ -108,10 +109,10 @@ def _tiles(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
     for measure in ("ES", "VaR"):
         rows = [r for r in record["summary"] if r["measure"] == measure]
-        row = max(rows, key=lambda r: r["level"])
+        row = max(rows, key=lambda r: r["level"] or 0.0)
         tiles.append(
             (
-                f"{measure} {level_name(row['level'])}, with feedback",
+                f"{measure} {level_name(row['level'] or 0.0)}, with feedback",
                 money_text(row["feedback_usd"], row["feedback_stderr_usd"]),
                 f"without: {money_text(row['no_feedback_usd'], row['no_feedback_stderr_usd'])}",
             )
@@ -127,15 +128,17 @@ def _tiles(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def _summary(record: dict[str, Any]) -> Table:
+def _summary(record: RiskRecord) -> Table:
     legs = ("feedback", "no_feedback", "difference")
-    scale, unit = money_unit([row[f"{leg}_usd"] for row in record["summary"] for leg in legs[:2]])
+    scale, unit = money_unit([figure(row, f"{leg}_usd") for row in record["summary"] for leg in legs[:2]])
     rows = []
     for row in record["summary"]:
         level = "" if row["level"] is None else f" {level_name(row['level'])}"
         texts = [
             format_estimate(
-                row[f"{leg}_usd"] / scale, row[f"{leg}_stderr_usd"] / scale, signed=leg == "difference"
+                figure(row, f"{leg}_usd") / scale,
+                figure(row, f"{leg}_stderr_usd") / scale,
+                signed=leg == "difference",
             )
             for leg in legs
         ]
@@ -148,14 +151,14 @@ def _summary(record: dict[str, Any]) -> Table:
     return Table("summary", "VaR and expected shortfall", columns, rows, note)
 
 
-def _worst(record: dict[str, Any]) -> Table:
+def _worst(record: RiskRecord) -> Table:
     scale, unit = money_unit([row["pnl_usd"] for row in record["worst_paths"]])
     names = ("pnl", *_MOVES)
     rows = [
         [
             f"path {row['path']:,}",
             level_text(row["close_points"]),
-            *(number_text(row[f"{n}_usd"] / scale) for n in names),
+            *(number_text(figure(row, f"{n}_usd") / scale) for n in names),
         ]
         for row in record["worst_paths"]
     ]
@@ -167,7 +170,7 @@ def _worst(record: dict[str, Any]) -> Table:
     return Table("worst", "The worst paths explained", columns, rows, note)
 
 
-def _ladder(record: dict[str, Any]) -> Table:
+def _ladder(record: RiskRecord) -> Table:
     frame = pd.DataFrame(record["ladder"])
     scale, unit = money_unit(frame["pnl_usd"])
     table = frame.pivot_table(index=["time", "vol_move_points"], columns="spot_move_pct", values="pnl_usd")
@@ -180,15 +183,15 @@ def _ladder(record: dict[str, Any]) -> Table:
     return Table("stress", title, columns, rows, "Vol points are added to every vol.")
 
 
-def _positions(record: dict[str, Any]) -> Table:
+def _positions(record: RiskRecord) -> Table:
     ordered = sorted(record["positions"], key=lambda r: abs(r["es_feedback_usd"]), reverse=True)
-    parts = [row[f"es_{leg}_usd"] for row in ordered for leg in ("feedback", "no_feedback")]
+    parts = [figure(row, f"es_{leg}_usd") for row in ordered for leg in ("feedback", "no_feedback")]
     scale, unit = money_unit(parts)
     rows = []
     for row in ordered[:_MOST_ROWS]:
         expiry = "–" if row["expiry"] is None else pd.Timestamp(row["expiry"]).strftime("%Y-%m-%d %H:%M")
         texts = [
-            format_estimate(row[f"es_{leg}_usd"] / scale, row[f"es_{leg}_stderr_usd"] / scale)
+            format_estimate(figure(row, f"es_{leg}_usd") / scale, figure(row, f"es_{leg}_stderr_usd") / scale)
             for leg in ("feedback", "no_feedback")
         ]
         kind = [row["type"], number_text(row["contracts"], 0), level_text(row["strike"]), expiry]
@@ -208,7 +211,7 @@ def _positions(record: dict[str, Any]) -> Table:
     return Table("positions", "Positions by their part of the tail", columns, rows, f"Largest first.{more}")
 
 
-def _method(record: dict[str, Any]) -> list[str]:
+def _method(record: RiskRecord) -> list[str]:
     return [
         f"Scenario: {record['story']}" if record["story"] else f"Scenario: {record['scenario']}.",
         "The portfolio's owner is a price taker: only the dealers' hedging moves the price.",
@@ -218,3 +221,10 @@ def _method(record: dict[str, Any]) -> list[str]:
         "ES = VaR + E[(loss − VaR)⁺]/(1 − level) (Rockafellar and Uryasev); errors by influence functions, "
         "for VaR with the density from order statistics (Woodruff).",
     ]
+
+
+def figure(row: Mapping[str, object], name: str) -> float:
+    """A number of a row by a name that is put together."""
+    value = row[name]
+    assert isinstance(value, int | float)
+    return value

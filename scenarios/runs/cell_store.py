@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import jax
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 import gammawall.sim
 import gammawall.surfaces
 from gammawall.scenarios.record import record_digest
+from gammawall.scenarios.record_types import CellRecord
 from gammawall.scenarios.runs.runner import run
 from gammawall.scenarios.spec.origin import scenario_numbers
 from gammawall.scenarios.spec.scenario import Scenario
@@ -33,8 +34,6 @@ __all__ = [
     "run_cell",
     "source_fingerprint",
 ]
-
-CellRecord = dict[str, Any]
 
 _HERE = "gammawall.scenarios."
 _ROOTS = ("runs/cell_store", "spec/kinds")
@@ -102,7 +101,7 @@ class CellStore:
             logging.getLogger(__name__).warning("%s is damaged or of another cell: it is run again", path)
             return None
         self.hits += 1
-        return {"name": scenario.name, **record}
+        return cast(CellRecord, {"name": scenario.name, **record})
 
     def save(self, record: CellRecord) -> None:
         """Keep a cell that `run_cell` ran, here or elsewhere.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gammawall.scenarios.record_types import JudgedRow, RunNumbers
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.spec.schema import ClaimSpec
 
@@ -42,7 +43,7 @@ class Case:
     scenario: Scenario
 
 
-def effect(metric: dict[str, Any], kind: str) -> tuple[float, float]:
+def effect(metric: Mapping[str, Any], kind: str) -> tuple[float, float]:
     """An effect and its standard error from one metric of a result.
 
     The ratio r = v/b is by the delta method: Var r = (Var v − 2 r Cov + r² Var b)/b², with the covariance of
@@ -63,7 +64,7 @@ def effect(metric: dict[str, Any], kind: str) -> tuple[float, float]:
     return r, float(np.sqrt(max(own - r * twice_covariance + r * r * other, 0.0))) / abs(b)
 
 
-def judged_row(case: Case, record: Mapping[str, Any], claim: ClaimSpec) -> dict[str, Any]:
+def judged_row(case: Case, record: RunNumbers, claim: ClaimSpec) -> JudgedRow:
     """One row of `Judgement.table`: what one run says of the claim."""
     metric = next(m for m in record["metrics"] if m["name"] == claim.metric)
     size, stderr = effect(metric, claim.effect)

@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from gammawall.scenarios.pages.numbers import format_estimate, format_gap, leaf_text
 from gammawall.scenarios.record import at, entries, leaves, mapping, metric_entry, read_record, real
+from gammawall.scenarios.record_types import RunRecord
 from gammawall.scenarios.runs.answers import metric_phrase
 from gammawall.scenarios.runs.results import MOST_BYTES, Result
 from gammawall.surfaces.errors import InputError
@@ -109,7 +110,7 @@ def read_result(source: Result | str | os.PathLike[str]) -> Result:
     path = Path(source)
     if path.name == "result.json" and path.with_name("series.npz").exists():
         path = path.parent
-    return _checked(Result.open(path) if path.is_dir() else Result(_record(path), {}), path)
+    return _checked(Result.open(path) if path.is_dir() else Result(cast(RunRecord, _record(path)), {}), path)
 
 
 def _record(path: Path) -> dict[str, Any]:

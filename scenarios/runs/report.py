@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gammawall.scenarios.chains.figures import exposure_marks
 from gammawall.scenarios.pages.numbers import SIGNIFICANT_Z, format_level, plain
 from gammawall.scenarios.pages.templating import script_json, template
 from gammawall.scenarios.record import at, entries, mapping, metric_entry, real, series_array
+from gammawall.scenarios.record_types import RunRecord
 from gammawall.scenarios.runs.answers import answers, metric_phrase
 from gammawall.scenarios.runs.objects import RESULT
 from gammawall.scenarios.runs.results import Result
@@ -105,7 +106,7 @@ def _tiles(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 def _pictures(document: Mapping[str, Any], series: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     spot = at(mapping(document.get("resolved")), "market", "spot")
     exposures = mapping(document.get("exposures"))
-    run = Result(dict(document), dict(series))
+    run = Result(cast(RunRecord, document), dict(series))
     shown = {
         "close": "close",
         "gex": "gamma_profile",

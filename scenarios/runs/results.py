@@ -10,12 +10,13 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from gammawall.scenarios.record import at, entries, mapping, read_record, real
+from gammawall.scenarios.record_types import RunRecord
 from gammawall.scenarios.runs.answers import answers
 from gammawall.scenarios.whole_folders import REPORT, check_folder, to_json, write_folder
 from gammawall.sim.measure.metrics import Metric
@@ -44,7 +45,7 @@ class Result(Display):
     `document` is the record that ``--json`` prints, `series` the arrays behind the pictures.
     """
 
-    document: dict[str, Any]
+    document: RunRecord
     series: dict[str, np.ndarray]
 
     @property
@@ -125,7 +126,7 @@ class Result(Display):
         except Exception as error:  # a damaged archive fails in many ways, and all mean the same
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(f"{source} is not a whole result folder: {reason}") from None
-        return cls(document, series)
+        return cls(cast(RunRecord, document), series)
 
 
 def check_run_folder(folder: str | os.PathLike[str]) -> Path:

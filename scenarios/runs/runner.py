@@ -6,13 +6,21 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
-from gammawall.scenarios.chains.exposure_record import exposure_record
+from gammawall.scenarios.chains.exposure_record import exposure_summary
 from gammawall.scenarios.record import FORMAT
+from gammawall.scenarios.record_types import (
+    ClaimOutcome,
+    MetricRow,
+    RunNumbers,
+    RunRecord,
+    Status,
+    TheoryRow,
+    Timing,
+)
 from gammawall.scenarios.runs.claim_test import Case, judged_row
 from gammawall.scenarios.runs.results import Result, check_run_folder
 from gammawall.scenarios.runs.series import gamma_series, run_series
@@ -60,19 +68,24 @@ def run(
     )
     resolved = scenario.resolved()
     exposed = exposures(scenario.book)
-    document = {
+    numbers: RunNumbers = {
+        "metrics": [MetricRow(**asdict(m)) for m in found.metrics],
+        "theory": theory_rows(scenario, found),
+        "status": Status(**found.status),
+    }
+    document: RunRecord = {
         "format": FORMAT,
         "scenario": scenario.name,
         "story": scenario.spec.story,
-        "provenance": provenance(scenario),
+        "provenance": {**provenance(scenario)},
         "resolved": resolved | {"notes": list(scenario.notes)},
-        "metrics": [asdict(m) for m in found.metrics],
-        "theory": theory_rows(scenario, found),
-        "status": found.status,
-        "timing": found.timing | {"total_s": time.perf_counter() - began},
-        "exposures": exposure_record(scenario.book, exposed, scenario.chain, tables=False),
+        "metrics": numbers["metrics"],
+        "theory": numbers["theory"],
+        "status": numbers["status"],
+        "timing": Timing(**found.timing, total_s=time.perf_counter() - began),
+        "exposures": exposure_summary(scenario.book, exposed, scenario.chain),
+        "claim": claim_record(scenario, numbers),
     }
-    document["claim"] = claim_record(scenario, document)
     result = Result(document, run_series(found) | gamma_series(exposed))
     if out is not None:
         from gammawall.scenarios.runs.report import render_report
@@ -81,17 +94,17 @@ def run(
     return result
 
 
-def claim_record(scenario: Scenario, document: dict[str, Any]) -> dict[str, Any] | None:
+def claim_record(scenario: Scenario, numbers: RunNumbers) -> ClaimOutcome | None:
     """What the scenario claims and what became of its test in this run; None where it claims nothing."""
     claim = scenario.spec.claim
     if claim is None:
         return None
-    row = judged_row(Case("base", "as stated", scenario), document, claim)
-    found = {"size": row["effect"], "stderr": row["stderr"], "outcome": row["outcome"]}
-    return claim.model_dump(mode="json", exclude={"variant"}) | found
+    row = judged_row(Case("base", "as stated", scenario), numbers, claim)
+    stated = claim.model_dump(mode="json", exclude={"variant"})
+    return ClaimOutcome(**stated, size=row["effect"], stderr=row["stderr"], outcome=row["outcome"])
 
 
-def theory_rows(scenario: Scenario, found: SimResult) -> list[dict[str, Any]]:
+def theory_rows(scenario: Scenario, found: SimResult) -> list[TheoryRow]:
     """Closed forms beside their simulated values: the exact law of the close, and of the baseline's."""
     measure, market, dynamics = scenario.measure, scenario.market, scenario.dynamics
     low, strike, high = np.log(
@@ -130,6 +143,6 @@ def theory_rows(scenario: Scenario, found: SimResult) -> list[dict[str, Any]]:
     return table
 
 
-def _row(name: str, closed: float, simulated: float, stderr: float) -> dict[str, Any]:
+def _row(name: str, closed: float, simulated: float, stderr: float) -> TheoryRow:
     z = (simulated - closed) / stderr if stderr > 0.0 else (0.0 if simulated == closed else None)
     return {"name": name, "closed_form": closed, "simulated": simulated, "stderr": stderr, "z": z}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gammawall.scenarios.provenance import environment
+from gammawall.scenarios.provenance import Provenance, environment
 from gammawall.scenarios.record import record_digest
 from gammawall.scenarios.spec.scenario import Scenario
 from gammawall.scenarios.whole_folders import to_json
@@ -15,9 +15,10 @@ __all__ = ["provenance", "scenario_numbers"]
 _WORDS = ("name", "story", "facts", "assumptions")
 
 
-def provenance(scenario: Scenario) -> dict[str, Any]:
+def provenance(scenario: Scenario) -> Provenance:
     """What is needed to repeat a result."""
-    return environment() | {
+    return {
+        **environment(),
         "seed": scenario.seed,
         "scenario_hash": record_digest(scenario_numbers(scenario)),
         "chain_sha256": scenario.chain_sha256,
