@@ -21,6 +21,7 @@ from gammawall.sim import (
     Market,
     Measure,
     ObizhaevaWang,
+    Orders,
     SimConfig,
     SimResult,
     ZeroDteFlow,
@@ -95,10 +96,9 @@ def ask(flow: ZeroDteFlow, step: int, points: float = 0.0, push: float = 0.0, pa
     y = np.full(paths, np.log1p(points / SPOT), np.float32)
     with jax.enable_x64(True):
         numbers = jax.tree_util.tree_map(jnp.asarray, numbers_of(flow, step))
-        return [
-            np.asarray(a, float)
-            for a in flow.demand(numbers.for_demand(), jnp.full(paths, push), jnp.asarray(y), jnp.asarray(z))
-        ]
+        found = flow.demand(numbers.for_demand(), jnp.full(paths, push), jnp.asarray(y), jnp.asarray(z))
+        assert isinstance(found, Orders)
+        return [np.asarray(a, float) for a in found]
 
 
 def z_score(sample: np.ndarray, expected: Any) -> float:
