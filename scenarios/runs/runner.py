@@ -54,7 +54,7 @@ def run(
 
     Example:
         >>> result = scenarios.run(small)  # out="runs/mine" also writes the report
-        >>> print(f"{result.metric('pin_probability')['baseline']:.2f}")
+        >>> print(f"{result.metric('pin_probability').baseline:.2f}")
         0.06
     """
     began = time.perf_counter()

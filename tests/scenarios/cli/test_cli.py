@@ -270,7 +270,7 @@ def test_several_mistakes_are_one_line_each(call, tmp_path):
 
 
 def test_failures_that_are_nobody_s_mistake_exit_with_1(call, monkeypatch):
-    from gammawall.scenarios.cli import doctor
+    from gammawall.scenarios import installation
     from gammawall.scenarios.runs import runner
 
     def fail(error: Exception):
@@ -286,7 +286,7 @@ def test_failures_that_are_nobody_s_mistake_exit_with_1(call, monkeypatch):
     monkeypatch.setattr(runner, "simulate", fail(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         call("run", "pin-7000")
-    monkeypatch.setattr(doctor, "philox4x32", lambda *_: [[0]] * 4)
+    monkeypatch.setattr(installation, "philox4x32", lambda *_: [[0]] * 4)
     code, out, _ = call("doctor")
     assert code == 1
     assert "BAD random numbers" in out
