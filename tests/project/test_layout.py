@@ -88,7 +88,7 @@ ORDER: dict[str, tuple[set[str], ...]] = {
         {"book"},
         {"step", "measure"},
         {"engine"},
-        {"derivatives", "portfolio"},
+        {"derivatives", "evidence", "portfolio"},
     ),
     # The page of a run shows the exposures of its book: chains come before runs.
     "scenarios": (

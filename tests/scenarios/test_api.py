@@ -115,3 +115,11 @@ def test_compare_and_export(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_pat
         assert folder is not None
         assert sorted(path.name for path in folder.iterdir()) == names
         assert all((folder / name).read_bytes() == Path("told", name).read_bytes() for name in names)
+
+
+def test_the_doctor_is_content_here(call: Call) -> None:
+    checks = scenarios.doctor()
+    assert all(check.good for check in checks)
+    assert [f"ok  {check.name}" for check in checks] == [
+        line.split(":")[0] for line in call("doctor")[1].splitlines()
+    ]

@@ -1,0 +1,1 @@
+"""Who is long and how hard hedging pushes, estimated from prices."""
