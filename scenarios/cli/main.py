@@ -10,7 +10,6 @@ import typer
 
 from gammawall.scenarios.cli import calibration, chains, claims, finished, risk, runs, sweeps
 from gammawall.scenarios.cli.interrupts import interrupted, on_interrupt
-from gammawall.scenarios.compile_cache import keep_compiled_programs
 
 __all__ = ["app", "main"]
 
@@ -51,6 +50,9 @@ def main() -> None:
         # A reader that leaves, as in `| head -1`, ends the program without a word.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if len(sys.argv) > 1 and "--help" not in sys.argv:
+        # Its imports are a fifth of what help would take.
+        from gammawall.scenarios.compile_cache import keep_compiled_programs
+
         keep_compiled_programs()
     code = run_guarded()
     if code == _INTERRUPTED:

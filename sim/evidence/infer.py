@@ -199,47 +199,39 @@ def _shift_table(problem: Problem, own: np.ndarray, shifts: Sequence[float]) -> 
     return pd.DataFrame(rows)
 
 
-def _interval_table(work: Moves, controls, leave_out_min, theta_range) -> pd.DataFrame:
+def _interval_table(
+    work: Moves, controls: Sequence[str], leave_out_min: float, theta_range: tuple[float, float]
+) -> pd.DataFrame:
     rows = []
-    base_min = work.sampled[0].interval_min
+    finest, length = work.sampled[0].interval_min, work.sampled[0].minutes[-1]
     for interval in _INTERVALS:
-        factor = round(interval / base_min)
-        if (
-            factor < 1
-            or abs(factor * base_min - interval) > 1e-9
-            or work.sampled[0].minutes[-1] % interval > 1e-9
-        ):
+        factor = round(interval / finest)
+        if factor < 1 or abs(factor * finest - interval) > 1e-9 or length % interval > 1e-9:
             continue
-        problem = Problem(work, controls, max(leave_out_min, 0.0), theta_range, factor)
-        found, base = problem.fit(np.arange(len(work.sampled)))
-        for b, name in enumerate(work.names):
-            rows.append(
-                {
-                    "bucket": name,
-                    "interval_min": interval,
-                    "value": float(found.theta[b]),
-                    "stderr_hessian": float(np.sqrt(found.covariance[b, b])),
-                    "stderr_clustered": float(np.sqrt(found.clustered[b, b])),
-                    "gain_log_likelihood": float(found.log_likelihood - base.log_likelihood),
-                }
-            )
+        problem = Problem(work, controls, leave_out_min, theta_range, factor)
+        rows += _estimates(problem, {"interval_min": interval})
     return pd.DataFrame(rows)
 
 
-def _fork_table(work: Moves, leave_out_min, theta_range) -> pd.DataFrame:
+def _fork_table(work: Moves, leave_out_min: float, theta_range: tuple[float, float]) -> pd.DataFrame:
     rows = []
     for fork, names in FORKS.items():
-        problem = Problem(work, names, leave_out_min, theta_range)
-        found, base = problem.fit(np.arange(len(work.sampled)))
-        for b, bucket in enumerate(work.names):
-            rows.append(
-                {
-                    "controls": fork,
-                    "bucket": bucket,
-                    "value": float(found.theta[b]),
-                    "stderr_hessian": float(np.sqrt(found.covariance[b, b])),
-                    "gain_log_likelihood": float(found.log_likelihood - base.log_likelihood),
-                    "converged": bool(found.converged),
-                }
-            )
+        rows += _estimates(Problem(work, names, leave_out_min, theta_range), {"controls": fork})
     return pd.DataFrame(rows)
+
+
+def _estimates(problem: Problem, choice: dict[str, float | str]) -> list[dict[str, float | str | bool]]:
+    """A row for each bucket of the fit that a choice leads to."""
+    found, base = problem.fit(np.arange(len(problem.sampled)))
+    return [
+        {
+            "bucket": bucket,
+            **choice,
+            "value": float(found.theta[b]),
+            "stderr_hessian": float(np.sqrt(found.covariance[b, b])),
+            "stderr_clustered": float(np.sqrt(found.clustered[b, b])),
+            "gain_log_likelihood": float(found.log_likelihood - base.log_likelihood),
+            "converged": bool(found.converged),
+        }
+        for b, bucket in enumerate(problem.work.names)
+    ]

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from gammawall.sim.book.positions import merge_lines
 from gammawall.sim.evidence.buckets import Buckets, bucket_weights
 from gammawall.sim.evidence.session import Sampled, Session
 from gammawall.surfaces.arrays import Array, Shape
@@ -78,9 +79,8 @@ def book_lines(session: Session, buckets: Buckets) -> Lines:
     """Merge a session's book for its buckets."""
     book = session.book
     names, weights = bucket_weights(buckets, book)
-    keys = np.rec.fromarrays([book.expiry.asi8, book.strike, book.total_vol, book.carry, book.discount])
-    _, rows, line = np.unique(keys, return_index=True, return_inverse=True)
-    size, line = book.contracts * book.multiplier, line.ravel()
+    rows, line = merge_lines(book)
+    size = book.contracts * book.multiplier
     put = np.where(book.is_call, 0.0, 1.0)
 
     def summed(held: np.ndarray) -> np.ndarray:
